@@ -1,0 +1,131 @@
+"""What an executor does with a run it has just started, and with the answer to its call."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from punctual.core.calls import Answer, Verdict, error_of, retry_after_seconds
+from punctual.core.jobs import Job, JobState
+from punctual.core.retry import RetryPolicy, retry_at
+from punctual.core.runs import Ending, Failure, Result, Run, RunState
+
+
+class Go(StrEnum):
+    """The two ways on that write no outcome."""
+
+    CALL = "call"
+    VOID = "void"
+
+
+def decide(run: Run, job: Job | None, *, now: datetime) -> Go | Ending:
+    """Decide what a run that was just started is for, from its job read *after* the start.
+
+    The order matters: a job read before the start may be deleted by the time of the call.
+
+    Args:
+        run: The run as its start left it.
+        job: The job, read consistently after the start; None when it is gone.
+        now: When the decision is made.
+
+    Returns:
+        `Go.CALL`, `Go.VOID` for a run that should not have been handed over, or the outcome.
+    """
+    if job is None or job.state is JobState.DELETED or job.incarnation != run.key.incarnation:
+        return Ending(state=RunState.CANCELLED, at=now, reason="deleted")
+    slot = run.key.slot
+    if slot is not None:
+        if job.in_force(slot) != run.schedule_revision:
+            return Go.VOID
+        if _paused_before(job, slot):
+            return Go.VOID
+    if run.attempt == 1:
+        if job.state is JobState.PAUSED:
+            return Ending(state=RunState.SKIPPED, at=now, reason="paused")
+        if now > job.starts_by(run.scheduled_at):
+            return Ending(state=RunState.MISSED, at=now, reason="deadline")
+    return Go.CALL
+
+
+def _paused_before(job: Job, slot: datetime) -> bool:
+    """Say whether the job's pause began before `slot`, so that the slot is not handed over."""
+    return (
+        job.state is JobState.PAUSED and job.paused_at is not None and slot > job.paused_at
+    )
+
+
+def is_owed(run_slot: datetime | None, schedule_revision: int, incarnation: int, job: Job | None) -> bool:
+    """Say whether a run whose row is missing must have one.
+
+    A manual run's row is written once, by the request that made it: a missing one is not owed.
+    """
+    return (
+        job is not None
+        and job.state is not JobState.DELETED
+        and job.incarnation == incarnation
+        and run_slot is not None
+        and job.in_force(run_slot) == schedule_revision
+        and not _paused_before(job, run_slot)
+    )
+
+
+def judge_attempt(
+    run: Run,
+    answer: Answer,
+    verdict: Verdict,
+    policy: RetryPolicy,
+    *,
+    now: datetime,
+    draw: float,
+) -> Ending | Failure:
+    """Turn the answer to an attempt's call into the run's outcome, or into a failure to retry.
+
+    Args:
+        run: The run as held by the attempt.
+        answer: What came back.
+        verdict: How the answer is read.
+        policy: The job's retry policy.
+        now: When the answer was there.
+        draw: A number in [0, 1) for the jitter.
+    """
+    if verdict is Verdict.SUCCEEDED:
+        return Ending(state=RunState.SUCCEEDED, at=now, result=result_of(answer))
+    error = error_of(answer)
+    if verdict is Verdict.ABORTED:
+        return Ending(state=RunState.CANCELLED, at=now, reason="cancelled", error=error)
+    if verdict in {Verdict.RETRYABLE, Verdict.TIMED_OUT}:
+        again = retry_at(
+            policy,
+            attempt=run.attempt,
+            max_attempts=run.max_attempts,
+            first_started_at=run.starts[0] if run.starts else run.scheduled_at,
+            now=now,
+            asked_for=retry_after_seconds(answer.retry_after, now=now),
+            draw=draw,
+        )
+        if again is not None:
+            return Failure(attempt=run.attempt, finished_at=now, error=error, retry_at=again)
+    state = RunState.TIMED_OUT if verdict is Verdict.TIMED_OUT else RunState.FAILED
+    return Ending(state=state, at=now, result=result_of(answer), error=error)
+
+
+def result_of(answer: Answer) -> Result | None:
+    """Return the part of an answer that is kept with the run; None when no answer came."""
+    if answer.status_code is None:
+        return None
+    return Result(
+        status_code=answer.status_code,
+        content_type=answer.content_type,
+        body=answer.body,
+        body_bytes=answer.body_bytes,
+        truncated=answer.truncated,
+    )
+
+
+LEASE_MARGIN = timedelta(seconds=5)
+"""An attempt is presumed alive this much longer than its executor can live: clocks may differ."""
+
+HIDE_MAX = timedelta(seconds=60)
+"""Longer waits leave the queue for the watch, so that waiting runs never fill a lane."""
+
+POLL = timedelta(seconds=3)
+"""How often an executor looks whether a run it works on was cancelled or its job deleted."""

@@ -1,0 +1,453 @@
+"""A run, its states, and every move between them.
+
+A move is one conditional write. `permits` says when it may happen and `after` what it leaves; an
+engine that cannot call Python states the same condition in its own words, and one contract suite
+holds the two to each other.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import assert_never
+
+from punctual.core.calls import CallError
+from punctual.core.identity import RunKey
+from punctual.core.jobs import Delivery, Lane
+
+HISTORY_KEPT = timedelta(days=30)
+"""How long a run can be read after it ended."""
+
+
+class RunState(StrEnum):
+    """Where a run stands. `scheduled` and `cancelling` are seen by users, never stored."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    MISSED = "missed"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the state is an outcome: written once and never left."""
+        return self not in OPEN
+
+
+OPEN = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.RETRYING})
+"""States that still await an outcome."""
+
+
+class Trigger(StrEnum):
+    """What brought a run into being."""
+
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+    BACKFILL = "backfill"
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What the target answered, as far as it is kept with the run."""
+
+    status_code: int
+    content_type: str | None = None
+    body: bytes = b""
+    """At most 500 bytes."""
+    body_bytes: int = 0
+    """Length of the whole answer."""
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """How one attempt that was not the last one ended."""
+
+    attempt: int
+    finished_at: datetime
+    error: CallError
+    retry_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One slot carried out: the truth about it."""
+
+    key: RunKey
+    state: RunState = RunState.QUEUED
+    trigger: Trigger = Trigger.SCHEDULE
+    scheduled_at: datetime
+    schedule_revision: int
+    """Revision of the schedule that named the slot."""
+    max_attempts: int
+    """Pinned when the run was handed over; 1 for `at_most_once`."""
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    lane: Lane = Lane.FAST
+    attempt: int = 0
+    """Number of the newest attempt, from 1; it only grows, so a target can refuse an older one."""
+    owner: str | None = None
+    """Token of that attempt, new for each; a write under another token is refused."""
+    lease_until: datetime | None = None
+    """When the attempt is presumed dead; None unless one is going on."""
+    retry_at: datetime | None = None
+    """When the next attempt may start; None unless one is awaited."""
+    cancel_requested_at: datetime | None = None
+    starts: tuple[datetime, ...] = ()
+    """When each attempt started, in order."""
+    failures: tuple[Failure, ...] = ()
+    """Attempts after which another was awaited. One that died has a start and no entry here."""
+    finished_at: datetime | None = None
+    finished_by: str | None = None
+    """Token of the attempt that wrote the outcome; None when no attempt did."""
+    reason: str | None = None
+    """Why the run was missed, skipped or cancelled, or what a waiting run waits for."""
+    result: Result | None = None
+    error: CallError | None = None
+    expires_at: datetime | None = None
+    """When the record may be forgotten; set by the outcome, and by nothing else."""
+
+    def held_by(self, owner: str) -> bool:
+        """Say whether `owner` is the attempt that may act on this run."""
+        return self.state is RunState.RUNNING and self.owner == owner
+
+    def live(self, now: datetime) -> bool:
+        """Say whether an attempt must be presumed to be going on."""
+        return (
+            self.state is RunState.RUNNING
+            and self.lease_until is not None
+            and self.lease_until >= now
+        )
+
+    def dead(self, now: datetime) -> bool:
+        """Say whether the newest attempt died: its lease ended and nobody finished it."""
+        return self.state is RunState.RUNNING and not self.live(now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """An outcome, ready to be written."""
+
+    state: RunState
+    at: datetime
+    reason: str | None = None
+    result: Result | None = None
+    error: CallError | None = None
+
+    def __post_init__(self) -> None:
+        assert self.state.terminal, "an ending is terminal"
+
+    def expires_at(self, scheduled_at: datetime) -> datetime:
+        """Return when the record may go; a slot in the future counts from the slot."""
+        return max(self.at, scheduled_at) + HISTORY_KEPT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """START, or TAKEOVER of an attempt that died: take the run for one attempt."""
+
+    key: RunKey
+    owner: str
+    now: datetime
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """FINISH: the holder writes the outcome, `missed`, `skipped` and `cancelled` included."""
+
+    key: RunKey
+    owner: str
+    ending: Ending
+    scheduled_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """RETRY: the holder's attempt failed, and another may start at `failure.retry_at`."""
+
+    key: RunKey
+    owner: str
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """WAIT: a gate or a limit is full; nothing was called, so the attempt does not count."""
+
+    key: RunKey
+    owner: str
+    retry_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """HOLD: a heartbeat moves the holder's lease."""
+
+    key: RunKey
+    owner: str
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Void:
+    """VOID by the holder: the run should not have been handed over; the row goes."""
+
+    key: RunKey
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoidQueued:
+    """VOID by the API: a row that a change of the slots left behind, if nobody took it."""
+
+    key: RunKey
+    schedule_revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """CANCEL of a run that is not live: it ends here."""
+
+    key: RunKey
+    ending: Ending
+    scheduled_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestCancel:
+    """CANCEL of a run whose attempt may be live: its executor is asked to stop."""
+
+    key: RunKey
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reap:
+    """REAP: a cancel was requested and no attempt is live to see it."""
+
+    key: RunKey
+    now: datetime
+    ending: Ending
+    scheduled_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """GIVE UP: the last attempt died; `owner` is the dead one's."""
+
+    key: RunKey
+    owner: str
+    now: datetime
+    ending: Ending
+    scheduled_at: datetime
+
+
+Move = (
+    Start
+    | Finish
+    | Retry
+    | Wait
+    | Hold
+    | Void
+    | VoidQueued
+    | Cancel
+    | RequestCancel
+    | Reap
+    | GiveUp
+)
+
+
+def permits(move: Move, run: Run) -> bool:  # noqa: PLR0911 - one arm per transition
+    """Say whether `run` as it stands lets `move` happen."""
+    match move:
+        case Start(now=now):
+            return run.cancel_requested_at is None and (
+                run.state is RunState.QUEUED
+                or (run.state is RunState.RETRYING and _past(run.retry_at, now))
+                or (run.dead(now) and run.attempt < run.max_attempts)
+            )
+        case Finish(owner=owner) | Wait(owner=owner) | Hold(owner=owner) | Void(owner=owner):
+            return run.held_by(owner)
+        case Retry(owner=owner):
+            return run.held_by(owner) and run.attempt < run.max_attempts
+        case VoidQueued(schedule_revision=seen):
+            return run.state is RunState.QUEUED and run.schedule_revision == seen
+        case Cancel():
+            return run.state in {RunState.QUEUED, RunState.RETRYING}
+        case RequestCancel():
+            return run.state is RunState.RUNNING
+        case Reap(now=now):
+            return (
+                run.cancel_requested_at is not None
+                and not run.state.terminal
+                and not run.live(now)
+            )
+        case GiveUp(owner=owner, now=now):
+            return run.dead(now) and run.owner == owner and run.attempt >= run.max_attempts
+        case _:
+            assert_never(move)
+
+
+def after(move: Move, run: Run) -> Run | None:  # noqa: PLR0911 - one arm per transition
+    """Return what `move` leaves of `run`, or None when it takes the row away.
+
+    The caller has asked `permits`.
+    """
+    match move:
+        case Start(owner=owner, now=now, lease_until=lease_until):
+            return replace(
+                run,
+                state=RunState.RUNNING,
+                owner=owner,
+                attempt=run.attempt + 1,
+                lease_until=lease_until,
+                retry_at=None,
+                reason=None,
+                starts=(*run.starts, now),
+            )
+        case Finish(owner=owner, ending=ending):
+            return _ended(run, ending, by=owner)
+        case Cancel(ending=ending) | Reap(ending=ending) | GiveUp(ending=ending):
+            return _ended(run, ending, by=None)
+        case Retry(failure=failure):
+            return replace(
+                run,
+                state=RunState.RETRYING,
+                owner=None,
+                lease_until=None,
+                retry_at=failure.retry_at,
+                failures=(*run.failures, failure),
+            )
+        case Wait(retry_at=retry_at, reason=reason):
+            return replace(
+                run,
+                state=RunState.RETRYING,
+                owner=None,
+                lease_until=None,
+                retry_at=retry_at,
+                reason=reason,
+                attempt=run.attempt - 1,
+                starts=run.starts[:-1],
+            )
+        case Hold(lease_until=lease_until):
+            return replace(run, lease_until=lease_until)
+        case Void() | VoidQueued():
+            return None
+        case RequestCancel(at=at):
+            return replace(run, cancel_requested_at=at)
+        case _:
+            assert_never(move)
+
+
+def _past(instant: datetime | None, now: datetime) -> bool:
+    return instant is not None and instant <= now
+
+
+def _ended(run: Run, ending: Ending, *, by: str | None) -> Run:
+    return replace(
+        run,
+        state=ending.state,
+        owner=None,
+        lease_until=None,
+        retry_at=None,
+        finished_at=ending.at,
+        finished_by=by,
+        reason=ending.reason,
+        result=ending.result,
+        error=ending.error,
+        expires_at=ending.expires_at(run.scheduled_at),
+    )
+
+
+class RefusalKind(StrEnum):
+    """What an executor whose START was refused does next."""
+
+    DONE = "done"
+    """The run has its outcome, or its row is gone: the message may go."""
+    WAIT = "wait"
+    """Nothing to do before `until`."""
+    REAP = "reap"
+    GIVE_UP = "give_up"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What a refused START means."""
+
+    kind: RefusalKind
+    until: datetime | None = None
+    """Set for `WAIT`: when to look again."""
+
+
+DONE: Refusal = Refusal(kind=RefusalKind.DONE)
+
+
+def read_refusal(run: Run | None, *, now: datetime) -> Refusal:
+    """Say what a START that was refused at `now` means, from the row that refused it.
+
+    A row held under the caller's own token is its earlier START whose answer was lost: the
+    caller goes on and does not ask.
+    """
+    if run is None or run.state.terminal:
+        return DONE
+    if run.live(now):
+        return Refusal(kind=RefusalKind.WAIT, until=run.lease_until)
+    if run.cancel_requested_at is not None:
+        return Refusal(kind=RefusalKind.REAP)
+    if run.state is RunState.RETRYING and run.retry_at is not None and run.retry_at > now:
+        return Refusal(kind=RefusalKind.WAIT, until=run.retry_at)
+    if run.dead(now) and run.attempt >= run.max_attempts:
+        return Refusal(kind=RefusalKind.GIVE_UP)
+    # What refused the START is over by now, such as a clock that ran behind: ask again at once.
+    return Refusal(kind=RefusalKind.WAIT, until=now)
+
+
+LOST = CallError(type="lost", message="the executor died in the middle of the attempt")
+
+
+def ending_of_dead(run: Run, *, now: datetime) -> Ending:
+    """Return the outcome of a run whose last attempt died without one."""
+    if run.delivery is Delivery.AT_MOST_ONCE:
+        return Ending(state=RunState.UNKNOWN, at=now, error=LOST)
+    return Ending(state=RunState.FAILED, at=now, error=LOST)
+
+
+def reap(run: Run, *, now: datetime) -> Reap:
+    """Return the move that ends a cancelled run which nobody holds."""
+    return Reap(
+        key=run.key,
+        now=now,
+        ending=Ending(state=RunState.CANCELLED, at=now, reason="cancelled"),
+        scheduled_at=run.scheduled_at,
+    )
+
+
+def give_up(run: Run, *, now: datetime) -> GiveUp:
+    """Return the move that ends a run whose attempts are spent."""
+    assert run.owner is not None, "a running run has an owner"
+    return GiveUp(
+        key=run.key,
+        owner=run.owner,
+        now=now,
+        ending=ending_of_dead(run, now=now),
+        scheduled_at=run.scheduled_at,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A stretch of slots that a catch-up rule left out: one record instead of one per slot."""
+
+    incarnation: int
+    since: datetime
+    """First slot left out."""
+    until: datetime
+    """Last slot left out."""
+    count: int
+    reason: str = "catch_up"

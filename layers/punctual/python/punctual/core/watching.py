@@ -1,0 +1,174 @@
+"""The second look: what becomes of a run that was handed over a while ago."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from punctual.core.dispatch import AHEAD_MAX
+from punctual.core.execution import is_owed
+from punctual.core.identity import RunKey
+from punctual.core.jobs import Job
+from punctual.core.runs import Run, RunState
+
+LOOK_AFTER = timedelta(minutes=15)
+"""A run is looked at this long after it was due; the queue's longest delay fits in between."""
+
+MINUTE = timedelta(minutes=1)
+
+REFERENCES_MAX = 25
+"""References of one watch row."""
+
+REFERENCE_BYTES_MAX = 900
+"""What the references of one row may weigh, so that a row is written for one unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A run to look at, and the revision of the schedule that named its slot."""
+
+    key: RunKey
+    schedule_revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchRow:
+    """A durable note: look at these runs at this minute."""
+
+    shard: int
+    """The shard whose dispatch reads the row; any will do."""
+    minute: datetime
+    """Not before this minute."""
+    row_id: str
+    """Tells the rows of one minute apart."""
+    references: tuple[Reference, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A run to look at, and when."""
+
+    reference: Reference
+    at: datetime
+
+
+def minute_of(instant: datetime) -> datetime:
+    """Return the start of the instant's minute."""
+    return instant.astimezone(UTC).replace(second=0, microsecond=0)
+
+
+def look_after(instant: datetime) -> datetime:
+    """Return when to look at a run that is due, or was sent, at `instant`."""
+    return instant + LOOK_AFTER
+
+
+def pack(looks: Iterable[Look]) -> Iterator[tuple[datetime, tuple[Reference, ...]]]:
+    """Gather looks into as few rows as their bounds allow.
+
+    A row stands at the minute of its earliest look, rounded up. One visit's slots lie within 840 s
+    of each other and are looked at 15 minutes after they are due, so every run of a row has been
+    due when the row is read; looks that lie further apart go to rows of their own.
+
+    Yields:
+        The row's minute and its references.
+    """
+    row: list[Reference] = []
+    opened: datetime | None = None
+    weight = 0
+    for look in sorted(looks, key=lambda look: look.at):
+        added = _weight(look.reference, previous=row[-1] if row else None)
+        if opened is not None and (
+            len(row) == REFERENCES_MAX
+            or weight + added > REFERENCE_BYTES_MAX
+            or look.at > opened + AHEAD_MAX
+        ):
+            yield _rounded_up(opened), tuple(row)
+            row, opened, weight = [], None, 0
+            added = _weight(look.reference, previous=None)
+        if opened is None:
+            opened = look.at
+        row.append(look.reference)
+        weight += added
+    if opened is not None:
+        yield _rounded_up(opened), tuple(row)
+
+
+def _weight(reference: Reference, *, previous: Reference | None) -> int:
+    """Return about how many bytes a reference adds: runs of one job share what names the job."""
+    named = len(reference.key.name) + 1
+    if previous is not None and (previous.key.job, previous.schedule_revision) == (
+        reference.key.job,
+        reference.schedule_revision,
+    ):
+        return named
+    return named + len(reference.key.job.tenant) + len(reference.key.job.job_id) + 16
+
+
+def _rounded_up(instant: datetime) -> datetime:
+    minute = minute_of(instant)
+    return minute if minute == instant else minute + MINUTE
+
+
+class Verb(StrEnum):
+    """What to do about a run that was looked at."""
+
+    DROP = "drop"
+    """It has its outcome, or is not owed one."""
+    INSERT = "insert"
+    """Its row is missing and owed: insert it, send it, look again."""
+    SEND = "send"
+    """Send it again, and look again."""
+    LOOK_AGAIN = "look_again"
+    """Something is going on or awaited: only look again."""
+    REAP = "reap"
+    GIVE_UP = "give_up"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a look found, and what follows."""
+
+    verb: Verb
+    send_at: datetime | None = None
+    look_at: datetime | None = None
+
+
+def examine(reference: Reference, run: Run | None, job: Job | None, *, now: datetime) -> Finding:
+    """Decide what a look at `now` means.
+
+    Args:
+        reference: What the watch row says.
+        run: The run's row, read consistently; None when it is missing.
+        job: The run's job, read consistently; only asked when the row is missing.
+        now: When the look happens.
+    """
+    if run is None:
+        slot = reference.key.slot
+        if not is_owed(slot, reference.schedule_revision, reference.key.incarnation, job):
+            return Finding(verb=Verb.DROP)
+        assert slot is not None, "an owed run has a slot"
+        due = max(slot, now)
+        return Finding(verb=Verb.INSERT, send_at=due, look_at=look_after(due))
+    if run.state.terminal:
+        return Finding(verb=Verb.DROP)
+    if run.live(now):
+        assert run.lease_until is not None, "a live run has a lease"
+        return Finding(verb=Verb.LOOK_AGAIN, look_at=run.lease_until + MINUTE)
+    if run.cancel_requested_at is not None:
+        return Finding(verb=Verb.REAP)
+    if run.dead(now) and run.attempt >= run.max_attempts:
+        return Finding(verb=Verb.GIVE_UP)
+    due = now
+    if run.state is RunState.RETRYING and run.retry_at is not None:
+        due = max(now, run.retry_at)
+    elif run.state is RunState.QUEUED:
+        due = max(now, run.scheduled_at)
+    if due > now + AHEAD_MAX:
+        return Finding(verb=Verb.LOOK_AGAIN, look_at=due - 2 * MINUTE)
+    return Finding(verb=Verb.SEND, send_at=due, look_at=look_after(due))
+
+
+def retry_look(retry_at: datetime) -> datetime:
+    """Return when to look at a run whose retry waits in the watch: a minute ahead, so that the
+    queue delays it to the very instant."""
+    return retry_at - MINUTE
