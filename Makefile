@@ -1,0 +1,85 @@
+# The front door. python3 (3.11 or later) and make are all that a machine needs:
+# everything else, Node included, is installed into .venv and node_modules from the lock files.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" \
+	$(UPGRADE)
+LOOPBACK := --allow-hosts=127.0.0.1,::1,localhost
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/.venv
+
+.DEFAULT_GOAL := help
+.PHONY: help run run-aws check test coverage synth format lock clean
+
+help:  ## say what there is
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: .venv/run-ready  ## the scheduler on this machine, at 127.0.0.1:8400 (ARGS="--help")
+	@exec $(BIN)/punctual serve $(ARGS)
+
+run-aws: .venv/ready node_modules/ready  ## the real stack, deployed to an emulated AWS on this machine
+	@exec $(BIN)/python -m infra.emulator $(ARGS)
+
+check: .venv/ready node_modules/ready  ## what CI runs, in its order
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/codespell
+	$(BIN)/validate-pyproject pyproject.toml
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(MAKE) test
+	$(BIN)/python -m infra.app
+
+test: .venv/ready node_modules/ready  ## every kind of test that needs no account
+	$(BIN)/pytest -n 2
+	$(BIN)/pytest -m "(emulator or e2e) and not nightly" $(LOOPBACK)
+
+coverage: .venv/ready  ## which branches the fast tests never took
+	$(BIN)/pytest -n 2 --cov --cov-report=term
+
+synth: .venv/ready node_modules/ready  ## the CloudFormation templates, in cdk.out/
+	node_modules/.bin/cdk synth --quiet $(ARGS)
+
+format: .venv/ready  ## rewrite the code as `make check` wants it
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+# dev.txt holds everything, so the shorter lists are cut from it and can never disagree with it.
+lock: $(UV)  ## write the lock files from pyproject.toml and package.json (UPGRADE=--upgrade)
+	$(COMPILE) pyproject.toml --all-extras --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --all-extras --group run -c requirements/dev.txt -o requirements/run.txt
+	$(COMPILE) pyproject.toml -c requirements/dev.txt -o layers/dependencies/requirements.txt
+	$(COMPILE) --group bootstrap -c requirements/dev.txt -o requirements/bootstrap.txt
+	$(MAKE) .venv/ready
+	npm install --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel=error
+
+clean:  ## remove what make built; data of `make run` stays
+	rm -rf .venv node_modules cdk.out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
+		.hypothesis .coverage layers/dependencies/python
+
+$(UV): requirements/bootstrap.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Punctual needs Python 3.11 or later; name one with PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# Two steps, so that a first `make run` does not wait for the tools of those who change it.
+.venv/run-ready: $(UV) pyproject.toml requirements/run.txt
+	$(INSTALL) --require-hashes -r requirements/run.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/ready: .venv/run-ready requirements/dev.txt
+	$(INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# npm comes with the Node of .venv, so a Node of the machine's own is neither needed nor used.
+node_modules/ready: .venv/ready package.json package-lock.json
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
