@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from punctual.core.calls import Answer, Call
 from punctual.core.dispatch import Claim
 from punctual.core.identity import JobKey, RunKey
-from punctual.core.jobs import Content, Job, Lane
+from punctual.core.jobs import Content, DueJob, Job, Lane
 from punctual.core.runs import Move, Run, Stretch
 from punctual.core.watching import Reference, WatchRow
 
@@ -101,7 +101,7 @@ class JobStore(Protocol):
         """Return the contents that exist, by job and digest."""
         ...
 
-    def due(self, shards: Sequence[int], *, until: datetime) -> Iterable[Sequence[Job]]:
+    def due(self, shards: Sequence[int], *, until: datetime) -> Iterable[Sequence[DueJob]]:
         """Yield pages of active jobs whose pointer is at `until` or before, earliest first.
 
         What it yields may be stale by seconds, and may lack what was just written: only a refused

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from punctual.core.identity import JobKey, RunKey
-from punctual.core.jobs import CatchUp, Job, JobState
+from punctual.core.jobs import CatchUp, DueJob, JobState
 from punctual.core.runs import Run, Stretch
 from punctual.core.slots import next_slot, slots_between
 
@@ -53,7 +53,7 @@ class Claim:
 class Visit:
     """What dispatch does for one due job: these runs, that stretch, then the claim."""
 
-    job: Job
+    job: DueJob
     runs: tuple[Run, ...]
     """Rows to insert, oldest slot first."""
     left_out: Stretch | None
@@ -63,7 +63,7 @@ class Visit:
 
 
 def plan_visit(
-    job: Job, *, now: datetime, until: datetime | None = None, paused: bool = False
+    job: DueJob, *, now: datetime, until: datetime | None = None, paused: bool = False
 ) -> Visit | None:
     """Name the slots to hand over now, and the claim that moves past them.
 
@@ -115,7 +115,7 @@ def plan_visit(
 
 
 def _window(
-    job: Job, *, first: datetime, now: datetime, until: datetime | None
+    job: DueJob, *, first: datetime, now: datetime, until: datetime | None
 ) -> Iterator[datetime]:
     """Name the slots of one visit: the window's, then on to ten slots or 840 s."""
     bound = SLOTS_PER_VISIT_MAX
@@ -130,7 +130,7 @@ def _window(
 
 
 def _leave_out(
-    job: Job, *, now: datetime, until: datetime | None
+    job: DueJob, *, now: datetime, until: datetime | None
 ) -> tuple[Stretch | None, datetime | None]:
     """Apply `catch_up`: the stretch of late slots that do not run, and the first slot that may.
 
@@ -162,7 +162,7 @@ def _leave_out(
     return stretch, late[-1] if keeps_one else next_slot(job.schedule, after=out[-1])
 
 
-def _queued(job: Job, slot: datetime) -> Run:
+def _queued(job: DueJob, slot: datetime) -> Run:
     return Run(
         key=RunKey.of_slot(job.key, incarnation=job.incarnation, slot=slot),
         scheduled_at=slot,

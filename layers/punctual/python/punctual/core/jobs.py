@@ -127,8 +127,8 @@ EPOCH_KEPT = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """The definition, and the pointer that says which slots were handed over."""
+class DueJob:
+    """What a visit needs of a job, and the due index carries."""
 
     key: JobKey
     incarnation: int = 1
@@ -137,34 +137,40 @@ class Job:
     """Grows with every change by a user, over re-creation too; the ETag."""
     schedule_revision: int = 1
     """Grows with every change of the slot set."""
-    epochs: tuple[Epoch, ...] = (Epoch(schedule_revision=1),)
-    """Oldest first; the last is the schedule's own."""
     state: JobState = JobState.ACTIVE
-    name: str | None = None
     schedule: Schedule
     policy: Policy = Policy()
-    content: str
-    """Digest of the job's `Content`, which is stored under it."""
-    fingerprint: str = ""
-    """Digest of the request that created the job; a repeat of the create must match it."""
     next_slot: datetime | None
     """The pointer: first slot not yet handed over; None when no slot follows."""
     ordinal: int = 0
     """Slots handed over so far; `max_runs` bounds it."""
-    last_slot: datetime | None = None
-    """The last slot handed over, once none follows."""
-    paused_at: datetime | None = None
-    """When the pause began: slots up to it are owed, later ones are not handed over."""
-    pause_note: str | None = None
     resumed_at: datetime | None = None
     """When the last pause ended: `catch_up` bounds what came due before it."""
     created_at: datetime
-    updated_at: datetime
 
     @property
     def shard(self) -> int:
         """The shard whose dispatch visits this job."""
         return shard_of(self.key.tenant, self.key.job_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(DueJob):
+    """The definition, and the pointer that says which slots were handed over."""
+
+    epochs: tuple[Epoch, ...] = (Epoch(schedule_revision=1),)
+    """Oldest first; the last is the schedule's own."""
+    name: str | None = None
+    content: str
+    """Digest of the job's `Content`, which is stored under it."""
+    fingerprint: str = ""
+    """Digest of the request that created the job; a repeat of the create must match it."""
+    last_slot: datetime | None = None
+    """The last slot handed over, once none follows."""
+    paused_at: datetime | None = None
+    """When the pause began: slots up to it are owed, later ones are not handed over."""
+    pause_note: str | None = None
+    updated_at: datetime
 
     @property
     def due_at(self) -> datetime | None:
