@@ -20,7 +20,7 @@ def format_instant(instant: datetime) -> str:
     """
     assert instant.tzinfo is not None, "an instant is aware"
     utc = instant.astimezone(UTC)
-    precision = "milliseconds" if utc.microsecond >= 1000 else "seconds"
+    precision = "milliseconds" if utc.microsecond // 1000 else "seconds"
     return utc.isoformat(timespec=precision).removesuffix("+00:00") + "Z"
 
 
