@@ -98,7 +98,9 @@ def plan_visit(
     last = slots[-1] if slots else (left_out.until if left_out else None)
     return Visit(
         job=job,
-        runs=tuple(_queued(job, slot) for slot in slots),
+        runs=tuple(
+            queued_run(job, slot, schedule_revision=job.schedule_revision) for slot in slots
+        ),
         left_out=left_out,
         claim=Claim(
             key=job.key,
@@ -162,11 +164,12 @@ def _leave_out(
     return stretch, late[-1] if keeps_one else next_slot(job.schedule, after=out[-1])
 
 
-def _queued(job: DueJob, slot: datetime) -> Run:
+def queued_run(job: DueJob, slot: datetime, *, schedule_revision: int) -> Run:
+    """Return the row that hands over `slot`, with the policies it is pinned to."""
     return Run(
         key=RunKey.of_slot(job.key, incarnation=job.incarnation, slot=slot),
         scheduled_at=slot,
-        schedule_revision=job.schedule_revision,
+        schedule_revision=schedule_revision,
         max_attempts=job.policy.attempts,
         delivery=job.policy.delivery,
         lane=job.policy.lane,
