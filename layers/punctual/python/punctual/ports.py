@@ -97,7 +97,9 @@ class JobStore(Protocol):
         """Store content under its digest, without an end to its life; repeating it is fine."""
         ...
 
-    def read_contents(self, keys: Sequence[tuple[JobKey, str]]) -> Mapping[tuple[JobKey, str], Content]:
+    def read_contents(
+        self, keys: Sequence[tuple[JobKey, str]]
+    ) -> Mapping[tuple[JobKey, str], Content]:
         """Return the contents that exist, by job and digest."""
         ...
 
@@ -123,9 +125,7 @@ class JobStore(Protocol):
         goes on. Works on a job that cannot be read."""
         ...
 
-    def list(
-        self, tenant: str, *, prefix: str, after: str | None, limit: int
-    ) -> Page:
+    def list(self, tenant: str, *, prefix: str, after: str | None, limit: int) -> Page:
         """Return a tenant's jobs in the order of their ids, without tombstones.
 
         May lack a job of the last second; each job returned is read consistently.

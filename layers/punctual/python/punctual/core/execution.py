@@ -48,12 +48,12 @@ def decide(run: Run, job: Job | None, *, now: datetime) -> Go | Ending:
 
 def _paused_before(job: Job, slot: datetime) -> bool:
     """Say whether the job's pause began before `slot`, so that the slot is not handed over."""
-    return (
-        job.state is JobState.PAUSED and job.paused_at is not None and slot > job.paused_at
-    )
+    return job.state is JobState.PAUSED and job.paused_at is not None and slot > job.paused_at
 
 
-def is_owed(run_slot: datetime | None, schedule_revision: int, incarnation: int, job: Job | None) -> bool:
+def is_owed(
+    run_slot: datetime | None, schedule_revision: int, incarnation: int, job: Job | None
+) -> bool:
     """Say whether a run whose row is missing must have one.
 
     A manual run's row is written once, by the request that made it: a missing one is not owed.

@@ -284,9 +284,7 @@ def permits(move: Move, run: Run) -> bool:  # noqa: PLR0911 - one arm per transi
             return run.state is RunState.RUNNING
         case Reap(now=now):
             return (
-                run.cancel_requested_at is not None
-                and not run.state.terminal
-                and not run.live(now)
+                run.cancel_requested_at is not None and not run.state.terminal and not run.live(now)
             )
         case GiveUp(owner=owner, now=now):
             return run.dead(now) and run.owner == owner and run.attempt >= run.max_attempts

@@ -84,16 +84,12 @@ class Watch:
         trouble |= self._send(findings, trouble, done)
         trouble |= self._end(findings, now=now, done=done)
         settled = [
-            row
-            for row in rows
-            if trouble.isdisjoint(reference.key for reference in row.references)
+            row for row in rows if trouble.isdisjoint(reference.key for reference in row.references)
         ]
         self._watch_list.remove(settled)
         done.rows += len(rows)
 
-    def _examine(
-        self, rows: Sequence[WatchRow], *, now: datetime
-    ) -> Mapping[Reference, "_Found"]:
+    def _examine(self, rows: Sequence[WatchRow], *, now: datetime) -> Mapping[Reference, "_Found"]:
         references = list(dict.fromkeys(ref for row in rows for ref in row.references))
         runs = self._runs.read(list(dict.fromkeys(ref.key for ref in references)))
         missing = [ref.key.job for ref in references if ref.key not in runs]
@@ -108,18 +104,14 @@ class Watch:
             found[ref] = _Found(finding, run)
         return found
 
-    def _watch_again(
-        self, shard: int, findings: Mapping[Reference, "_Found"]
-    ) -> set[RunKey]:
+    def _watch_again(self, shard: int, findings: Mapping[Reference, "_Found"]) -> set[RunKey]:
         looks = [
             Look(reference=reference, at=found.finding.look_at)
             for reference, found in findings.items()
             if found.finding.look_at is not None
         ]
         rows = [
-            WatchRow(
-                shard=shard, minute=minute, row_id=self._chance.token(), references=references
-            )
+            WatchRow(shard=shard, minute=minute, row_id=self._chance.token(), references=references)
             for minute, references in pack(looks)
         ]
         stored = self._watch_list.add(rows) if rows else []
