@@ -14,7 +14,7 @@ from punctual.core.dispatch import Claim
 from punctual.core.identity import JobKey, RunKey
 from punctual.core.jobs import Content, DueJob, Job, Lane
 from punctual.core.runs import Move, Run, Stretch
-from punctual.core.watching import Reference, WatchRow
+from punctual.core.watching import WatchRow
 
 T = TypeVar("T")
 
@@ -121,8 +121,10 @@ class JobStore(Protocol):
         ...
 
     def park(self, key: JobKey, *, reason: str, now: datetime) -> None:
-        """Pause a job whose visit fails every time, with `reason` as its note, so that its shard
-        goes on. Works on a job that cannot be read."""
+        """Pause a job whose visit fails every time, so that its shard goes on.
+
+        `reason` becomes the note of the pause. Works on a job that cannot be read.
+        """
         ...
 
     def list(self, tenant: str, *, prefix: str, after: str | None, limit: int) -> Page:
@@ -141,7 +143,10 @@ class Moved:
     """Whether the row is now as the move leaves it, by this call or by an earlier one of the same
     owner whose answer was lost."""
     run: Run | None
-    """The row: after the move when applied, else as it stands in the way; None when there is none."""
+    """The row as it stands in the way, or None when there is none.
+
+    When applied: after the move for a `Start`; for others an engine may leave it out.
+    """
     failed: bool = False
     """The store gave no answer: the move may or may not have happened. `run` is None."""
 
@@ -203,7 +208,7 @@ class WatchList(Protocol):
         ...
 
     def remove(self, rows: Sequence[WatchRow]) -> None:
-        """Delete rows that were dealt with; one that stays is dealt with again, which is harmless."""
+        """Delete rows that were dealt with; one that stays is dealt with again, without harm."""
         ...
 
 
@@ -293,6 +298,8 @@ class Targets(Protocol):
         ...
 
     def abort(self, call: Call) -> None:
-        """Close a call; `collect` returns it with error type `aborted`, or its answer if that came
-        first."""
+        """Close a call.
+
+        `collect` returns it with error type `aborted`, or with its answer if that came first.
+        """
         ...

@@ -1,6 +1,5 @@
 """What an executor does with a run it has just started, and with the answer to its call."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 

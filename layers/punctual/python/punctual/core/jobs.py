@@ -1,6 +1,6 @@
 """A job: its schedule, its target, its policies, and where its pointer stands."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -90,7 +90,7 @@ class Content:
 class Policy:
     """How a job's runs are carried out."""
 
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout: timedelta = timedelta(seconds=30)
     """Total time of one attempt."""
     start_deadline: timedelta = timedelta(seconds=3600)
@@ -120,7 +120,7 @@ class Epoch:
 
 
 EPOCHS_MAX = 16
-"""A job whose epochs are all needed takes no further change of its slots until the oldest ends."""
+"""A job whose epochs are all needed takes no further change of its slots until one may go."""
 
 EPOCH_KEPT = timedelta(days=14)
 """No run is open longer than this after its slot, so an epoch that ended before is not asked for."""
@@ -191,7 +191,7 @@ class Job(DueJob):
         return self.state
 
     def starts_by(self, slot: datetime) -> datetime:
-        """Return the latest start of the run at `slot`; a slot before the creation counts from it."""
+        """Return the latest start of the run at `slot`; one before the creation counts from it."""
         return max(slot, self.created_at) + self.policy.start_deadline
 
     def with_pointer(self, next_slot: datetime | None, *, ordinal: int) -> "Job":

@@ -263,7 +263,7 @@ Move = (
 )
 
 
-def permits(move: Move, run: Run) -> bool:  # noqa: PLR0911 - one arm per transition
+def permits(move: Move, run: Run) -> bool:
     """Say whether `run` as it stands lets `move` happen."""
     match move:
         case Start(now=now):
@@ -292,7 +292,7 @@ def permits(move: Move, run: Run) -> bool:  # noqa: PLR0911 - one arm per transi
             assert_never(move)
 
 
-def after(move: Move, run: Run) -> Run | None:  # noqa: PLR0911 - one arm per transition
+def after(move: Move, run: Run) -> Run | None:
     """Return what `move` leaves of `run`, or None when it takes the row away.
 
     The caller has asked `permits`.

@@ -3,7 +3,7 @@
 import zlib
 
 SHARDS = 64
-"""Logical shards, for ever: a stage chooses how many one message covers, so no job is ever moved."""
+"""Logical shards, for ever: a stage chooses how many one message covers, so no job ever moves."""
 
 
 def shard_of(tenant: str, job_id: str) -> int:

@@ -169,6 +169,8 @@ def examine(reference: Reference, run: Run | None, job: Job | None, *, now: date
 
 
 def retry_look(retry_at: datetime) -> datetime:
-    """Return when to look at a run whose retry waits in the watch: a minute ahead, so that the
-    queue delays it to the very instant."""
+    """Return when to look at a run whose retry waits in the watch.
+
+    A minute ahead of the retry, so that the queue delays it to the very instant.
+    """
     return retry_at - MINUTE

@@ -41,7 +41,7 @@ class Dispatched:
     claims_lost: int = 0
     """Visits whose claim was refused: another one was first, or the job was changed."""
     failed: int = 0
-    """Visits that stopped half-way since the store or the queue had no answer; they are due still."""
+    """Visits that stopped half-way, for want of an answer from store or queue; they stay due."""
     parked: dict[JobKey, str] = field(default_factory=dict)
     """Jobs whose plan cannot be made, and why."""
     finished: bool = True
@@ -129,7 +129,7 @@ class Dispatch:
         now = self._clock.now()
         try:
             return plan_visit(job, now=now)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one job, its shard goes on
+        except Exception as error:
             reason = f"parked: its slots cannot be computed ({type(error).__name__}: {error})"[:200]
             self._jobs.park(job.key, reason=reason, now=now)
             done.parked[job.key] = reason
@@ -220,4 +220,4 @@ class Dispatch:
 def _whole(visits: Sequence[Visit], answers: Sequence[bool]) -> list[Visit]:
     """Keep the visits of which every run succeeded; `answers` has one entry per run, in order."""
     remaining = iter(answers)
-    return [v for v in visits if all([next(remaining) for _ in v.runs])]
+    return [v for v in visits if sum(next(remaining) for _ in v.runs) == len(v.runs)]
