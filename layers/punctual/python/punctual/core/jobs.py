@@ -120,10 +120,10 @@ class Epoch:
 
 
 EPOCHS_MAX = 16
-"""A job whose epochs are all needed takes no further change of its slots until one may go."""
+"""A job that needs all its epochs takes no further change of its slots until one may go."""
 
 EPOCH_KEPT = timedelta(days=14)
-"""No run is open longer than this after its slot, so an epoch that ended before is not asked for."""
+"""No run is open longer than this after its slot, so none asks for an epoch that ended before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

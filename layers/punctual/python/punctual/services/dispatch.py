@@ -129,7 +129,7 @@ class Dispatch:
         now = self._clock.now()
         try:
             return plan_visit(job, now=now)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one broken job must not stop its shard
             reason = f"parked: its slots cannot be computed ({type(error).__name__}: {error})"[:200]
             self._jobs.park(job.key, reason=reason, now=now)
             done.parked[job.key] = reason
