@@ -29,7 +29,7 @@ def decide(run: Run, job: Job | None, *, now: datetime) -> Go | Ending:
     Returns:
         `Go.CALL`, `Go.VOID` for a run that should not have been handed over, or the outcome.
     """
-    if job is None or job.state is JobState.DELETED or job.incarnation != run.key.incarnation:
+    if job is None or is_gone(job, run.key.incarnation):
         return Ending(state=RunState.CANCELLED, at=now, reason="deleted")
     slot = run.key.slot
     if slot is not None:
@@ -43,6 +43,11 @@ def decide(run: Run, job: Job | None, *, now: datetime) -> Go | Ending:
         if now > job.starts_by(run.scheduled_at):
             return Ending(state=RunState.MISSED, at=now, reason="deadline")
     return Go.CALL
+
+
+def is_gone(job: Job | None, incarnation: int) -> bool:
+    """Say whether the life of a job id that a run belongs to is over."""
+    return job is None or job.state is JobState.DELETED or job.incarnation != incarnation
 
 
 def _paused_before(job: Job, slot: datetime) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from punctual.core.dispatch import queued_run
 from punctual.core.identity import RunKey
@@ -69,7 +70,7 @@ class Watch:
                     done.finished = False
                     return done
                 rows = page[first : first + ROWS_AT_ONCE]
-                self._transact(lambda rows=rows: self._deal_with(rows, done))
+                self._transact(partial(self._deal_with, rows, done))
         return done
 
     def _deal_with(self, rows: Sequence[WatchRow], done: Looked) -> None:

@@ -1,0 +1,529 @@
+"""Carry out runs: start, read the job, call the target, finish."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from punctual.core.calls import Answer, Call, CallError, ErrorType, Verdict, http_call, judge
+from punctual.core.errors import StoreUnavailable
+from punctual.core.execution import (
+    HIDE_MAX,
+    LEASE_MARGIN,
+    POLL,
+    Go,
+    decide,
+    is_gone,
+    judge_attempt,
+)
+from punctual.core.identity import JobKey, RunKey
+from punctual.core.jobs import Content, Job
+from punctual.core.runs import (
+    Ending,
+    Failure,
+    Finish,
+    Move,
+    Refusal,
+    RefusalKind,
+    Retry,
+    Run,
+    RunState,
+    Start,
+    Void,
+    after,
+    give_up,
+    read_refusal,
+    reap,
+)
+from punctual.core.sharding import shard_of
+from punctual.core.watching import MINUTE, Look, Reference, WatchRow, pack, retry_look
+from punctual.ports import (
+    Chance,
+    Clock,
+    JobStore,
+    Message,
+    RunQueue,
+    RunStore,
+    Targets,
+    Transact,
+    WatchList,
+)
+
+HOLD_MAX = timedelta(seconds=2)
+"""A message that comes this early at most is held until its slot; an earlier one is hidden."""
+
+ASK_AGAIN = timedelta(seconds=5)
+"""When to try again what the store gave no answer to."""
+
+STEP = timedelta(seconds=1)
+"""How long a step waits at most while something is left to be written or decided."""
+
+CONTENTS_REMEMBERED = 1024
+"""Contents kept in memory; they are stored under their digest, so they never change."""
+
+
+@dataclass(kw_only=True)
+class Handled:
+    """What became of some messages and their runs; counts are of this call."""
+
+    kept: list[Message] = field(default_factory=list)
+    """Messages that must come again: hidden until an instant, or not dealt with at all."""
+    started: list[Run] = field(default_factory=list)
+    """Runs as their start left them, about to be decided."""
+    retrying: list[Run] = field(default_factory=list)
+    """Runs that await another attempt."""
+    ended: list[Run] = field(default_factory=list)
+    """Runs whose outcome was written here."""
+    voided: int = 0
+    """Runs that should not have been handed over."""
+    superseded: int = 0
+    """Attempts that found their run taken over or ended; what they had was dropped."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Attempt:
+    """One attempt that this executor holds."""
+
+    message: Message
+    run: Run
+    """As the start left it."""
+    job: Job | None = None
+    """As read after the start."""
+    stopping: str | None = None
+    """Why its call is being stopped."""
+
+    @property
+    def owner(self) -> str:
+        assert self.run.owner is not None, "a started run has an owner"
+        return self.run.owner
+
+
+_Settlement = Ending | Failure | Go
+
+
+class Execute:
+    """Holds attempts from their start until what became of them is written.
+
+    Neither thread-safe nor shared: one executor, one of these.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        runs: RunStore,
+        watch_list: WatchList,
+        queue: RunQueue,
+        targets: Targets,
+        clock: Clock,
+        chance: Chance,
+        transact: Transact,
+    ) -> None:
+        self._jobs = jobs
+        self._runs = runs
+        self._watch_list = watch_list
+        self._queue = queue
+        self._targets = targets
+        self._clock = clock
+        self._chance = chance
+        self._transact = transact
+        self._contents: dict[str, Content] = {}
+        self._undecided: list[_Attempt] = []
+        self._calling: dict[int, tuple[Call, _Attempt]] = {}
+        """By the identity of the call: run ids are not unique across tenants."""
+        self._unwritten: list[tuple[_Attempt, _Settlement]] = []
+        self._polled_at = clock.now()
+
+    @property
+    def busy(self) -> int:
+        """How many attempts are held."""
+        return len(self._undecided) + len(self._calling) + len(self._unwritten)
+
+    def __call__(
+        self, messages: Sequence[Message], *, deadline: datetime, lives_until: datetime
+    ) -> Handled:
+        """Carry out the runs of one batch, each from its slot on, and return when all are settled.
+
+        Args:
+            messages: As received; a message ahead of its run's slot by up to `HOLD_MAX` is held.
+            deadline: Nothing is started later than this; what is not started comes again.
+            lives_until: When this executor is stopped from outside; leases rest on it.
+        """
+        done = Handled()
+        waiting = self._near(messages, done)
+        while waiting or self.busy:
+            now = self._clock.now()
+            if now > deadline and waiting:
+                self._hide([(message, now + ASK_AGAIN) for message in waiting], done)
+                waiting = []
+            if now >= lives_until:
+                self._abandon(done)
+                break
+            due = [message for message in waiting if _not_before(message, now) <= now]
+            if due:
+                waiting = [message for message in waiting if _not_before(message, now) > now]
+                self._take(due, lives_until=lives_until, done=done)
+            upcoming = min((_not_before(message, now) for message in waiting), default=now + POLL)
+            pause = min(upcoming, now + POLL, lives_until) - self._clock.now()
+            if self.busy:
+                self._step(wait=pause, done=done)
+            elif waiting:
+                self._clock.sleep(pause)
+        return done
+
+    def take(self, messages: Sequence[Message], *, lives_until: datetime) -> Handled:
+        """Start the runs of `messages`, all due, and launch their calls; `step` does the rest."""
+        done = Handled()
+        self._take(messages, lives_until=lives_until, done=done)
+        return done
+
+    def step(self, *, wait: timedelta) -> Handled:
+        """Write what became of the calls that ended; block up to `wait` for the first of them.
+
+        Every few seconds it also asks whether a run that is going on is still wanted.
+        """
+        done = Handled()
+        self._step(wait=wait, done=done)
+        return done
+
+    def _near(self, messages: Sequence[Message], done: Handled) -> list[Message]:
+        """Hide the messages that come too early to be held until their slot."""
+        now = self._clock.now()
+        early = [m for m in messages if _not_before(m, now) > now + HOLD_MAX]
+        self._hide([(message, _not_before(message, now)) for message in early], done)
+        return [m for m in messages if _not_before(m, now) <= now + HOLD_MAX]
+
+    def _take(self, messages: Sequence[Message], *, lives_until: datetime, done: Handled) -> None:
+        first: dict[RunKey, Message] = {}
+        doubles = [m for m in messages if first.setdefault(m.key, m) is not m]
+        calls = self._transact(
+            lambda: self._start(list(first.values()), lives_until=lives_until, done=done)
+        )
+        if doubles:
+            # Not acknowledged: should the first die with this executor, these bring the run back.
+            again = self._clock.now() + HIDE_MAX
+            self._hide([(message, again) for message in doubles], done)
+        self._launch(calls)
+
+    def _step(self, *, wait: timedelta, done: Handled) -> None:
+        if self._undecided:
+            undecided, self._undecided = self._undecided, []
+            self._launch(self._transact(lambda: self._decide(undecided, done)))
+        if self._undecided or self._unwritten:
+            wait = min(wait, STEP)
+        answers = self._targets.collect(wait=max(wait, timedelta(0)))
+        settlements: list[tuple[_Attempt, _Settlement]] = []
+        for call, answer in answers:
+            held = self._calling.pop(id(call), None)
+            if held is not None:  # else it was abandoned with an earlier batch
+                settlements.append((held[1], self._judge(call, held[1], answer)))
+        unwritten, self._unwritten = self._unwritten, []
+        if settlements or unwritten:
+            self._transact(lambda: self._settle([*unwritten, *settlements], done))
+        if self._calling and self._clock.now() >= self._polled_at + POLL:
+            self._stop_unwanted()
+
+    def _start(
+        self, messages: Sequence[Message], *, lives_until: datetime, done: Handled
+    ) -> list[tuple[Call, _Attempt]]:
+        now = self._clock.now()
+        moved = self._runs.move(
+            [
+                Start(
+                    key=message.key,
+                    owner=self._chance.token(),
+                    now=now,
+                    lease_until=lives_until + LEASE_MARGIN,
+                )
+                for message in messages
+            ]
+        )
+        attempts: list[_Attempt] = []
+        refused: list[tuple[Message, Run | None]] = []
+        unsure: list[Message] = []
+        for message, start in zip(messages, moved, strict=True):
+            if start.applied and start.run is not None:
+                attempts.append(_Attempt(message=message, run=start.run))
+            elif start.failed:
+                unsure.append(message)
+            else:
+                refused.append((message, start.run))
+        done.started += [attempt.run for attempt in attempts]
+        # Whether these started is not known; their next delivery meets the row as it is then.
+        self._hide([(message, now + ASK_AGAIN) for message in unsure], done)
+        self._turn_away(refused, done)
+        return self._decide(attempts, done) if attempts else []
+
+    def _decide(self, attempts: Sequence[_Attempt], done: Handled) -> list[tuple[Call, _Attempt]]:
+        """Read the jobs, now that the runs are held, and make the calls of those that go on."""
+        try:
+            jobs = self._jobs.read(list(dict.fromkeys(a.run.key.job for a in attempts)))
+            for attempt in attempts:
+                attempt.job = jobs.get(attempt.run.key.job)
+            contents = self._read_contents([a.job for a in attempts if a.job is not None])
+        except StoreUnavailable:
+            self._undecided += attempts
+            return []
+        now = self._clock.now()
+        calls: list[tuple[Call, _Attempt]] = []
+        settlements: list[tuple[_Attempt, _Settlement]] = []
+        for attempt in attempts:
+            decision = decide(attempt.run, attempt.job, now=now)
+            if decision is Go.CALL and attempt.job is not None:
+                made = _make_call(attempt.run, attempt.job, contents, now=now)
+                if isinstance(made, Call):
+                    calls.append((made, attempt))
+                    continue
+                decision = made
+            settlements.append((attempt, decision))
+        if settlements:
+            self._settle(settlements, done)
+        return calls
+
+    def _read_contents(self, jobs: Sequence[Job]) -> Mapping[str, Content]:
+        missing = {(job.key, job.content) for job in jobs if job.content not in self._contents}
+        if missing:
+            for (_, ref), content in self._jobs.read_contents(list(missing)).items():
+                self._contents[ref] = content
+        contents = {job.content: c for job in jobs if (c := self._contents.get(job.content))}
+        while len(self._contents) > CONTENTS_REMEMBERED:
+            self._contents.pop(next(iter(self._contents)))
+        return contents
+
+    def _launch(self, calls: Sequence[tuple[Call, _Attempt]]) -> None:
+        if not self._calling:
+            self._polled_at = self._clock.now()
+        self._calling.update((id(call), (call, attempt)) for call, attempt in calls)
+        if calls:
+            self._targets.launch([call for call, _ in calls])
+
+    def _judge(self, call: Call, attempt: _Attempt, answer: Answer) -> Ending | Failure:
+        assert attempt.job is not None, "only a run whose job was read is called"
+        verdict = judge(call.success_codes, answer)
+        now = self._clock.now()
+        settlement = judge_attempt(
+            attempt.run,
+            answer,
+            verdict,
+            attempt.job.policy.retry,
+            now=now,
+            draw=self._chance.draw(),
+        )
+        if attempt.stopping is not None and (
+            verdict is Verdict.ABORTED or isinstance(settlement, Failure)
+        ):
+            # An answer that came before the call was closed counts, but leads to no further call.
+            return Ending(
+                state=RunState.CANCELLED,
+                at=now,
+                reason=attempt.stopping,
+                error=settlement.error,
+            )
+        return settlement
+
+    def _settle(self, settlements: Sequence[tuple[_Attempt, _Settlement]], done: Handled) -> None:
+        """Write what became of attempts, and let go or hide their messages.
+
+        What the store gave no answer to is written again with the next step.
+        """
+        now = self._clock.now()
+        looks = {
+            attempt.run.key: _look(attempt.run, at=retry_look(settlement.retry_at))
+            for attempt, settlement in settlements
+            if isinstance(settlement, Failure) and settlement.retry_at > now + HIDE_MAX
+        }
+        watched = self._watch(looks.values())
+        moves = [_move(attempt, settlement) for attempt, settlement in settlements]
+        over: list[Message] = []
+        hidden: list[tuple[Message, datetime]] = []
+        refused: list[tuple[Message, Run | None]] = []
+        for (attempt, settlement), move, moved in zip(
+            settlements, moves, self._runs.move(moves), strict=True
+        ):
+            if moved.failed:
+                self._unwritten.append((attempt, settlement))
+                continue
+            if not moved.applied:
+                done.superseded += 1
+                refused.append((attempt.message, moved.run))
+                continue
+            run = after(move, attempt.run)
+            if run is None:
+                done.voided += 1
+                over.append(attempt.message)
+            elif run.state.terminal:
+                done.ended.append(run)
+                over.append(attempt.message)
+            else:
+                done.retrying.append(run)
+                if run.key in watched:
+                    over.append(attempt.message)
+                else:
+                    again = run.retry_at or now
+                    hidden.append((attempt.message, min(again, now + HIDE_MAX)))
+        if over:
+            self._queue.acknowledge(over)
+        self._hide(hidden, done)
+        self._turn_away(refused, done)
+
+    def _turn_away(self, refused: Sequence[tuple[Message, Run | None]], done: Handled) -> None:
+        """Deal with messages whose run cannot be started, or is no longer held."""
+        if not refused:
+            return
+        now = self._clock.now()
+        read = [(message, run, read_refusal(run, now=now)) for message, run in refused]
+        looks = {
+            run.key: _look(run, at=_look_at(run, refusal.until))
+            for _, run, refusal in read
+            if run is not None and refusal.until is not None and refusal.until > now + HIDE_MAX
+        }
+        watched = self._watch(looks.values())
+        endings: list[tuple[Message, Run, Move]] = []
+        over: list[Message] = []
+        hidden: list[tuple[Message, datetime]] = []
+        for message, run, refusal in read:
+            if run is None or refusal.kind is RefusalKind.DONE or run.key in watched:
+                over.append(message)
+            elif refusal.kind is RefusalKind.WAIT:
+                hidden.append((message, _again(refusal, now=now)))
+            else:
+                end_it = reap if refusal.kind is RefusalKind.REAP else give_up
+                endings.append((message, run, end_it(run, now=now)))
+        moved = self._runs.move([move for _, _, move in endings]) if endings else []
+        for (message, run, move), end in zip(endings, moved, strict=True):
+            ended = after(move, run)
+            if end.applied and ended is not None:
+                done.ended.append(ended)
+                over.append(message)
+            else:
+                hidden.append((message, now + ASK_AGAIN))
+        if over:
+            self._queue.acknowledge(over)
+        self._hide(hidden, done)
+
+    def _watch(self, looks: Iterable[Look]) -> set[RunKey]:
+        """Store looks at runs whose wait leaves the queue; return those that are surely stored."""
+        rows = [
+            WatchRow(
+                shard=shard_of(references[0].key.job.tenant, references[0].key.job.job_id),
+                minute=minute,
+                row_id=self._chance.token(),
+                references=references,
+            )
+            for minute, references in pack(looks)
+        ]
+        stored = self._watch_list.add(rows) if rows else []
+        return {
+            reference.key
+            for row, is_stored in zip(rows, stored, strict=True)
+            if is_stored
+            for reference in row.references
+        }
+
+    def _hide(self, messages: Sequence[tuple[Message, datetime]], done: Handled) -> None:
+        if messages:
+            self._queue.hide(messages)
+            done.kept += [message for message, _ in messages]
+
+    def _stop_unwanted(self) -> None:
+        """Close the calls of runs that were cancelled, taken over, or whose job was deleted.
+
+        What is recorded follows from the answer that closing brings, and from the row.
+        """
+        self._polled_at = self._clock.now()
+        calling = [(c, a) for c, a in self._calling.values() if a.stopping is None]
+        if not calling:
+            return
+        try:
+            runs = self._runs.read([attempt.run.key for _, attempt in calling])
+            jobs = self._jobs.read(list(dict.fromkeys(a.run.key.job for _, a in calling)))
+        except StoreUnavailable:
+            return
+        for call, attempt in calling:
+            attempt.stopping = _why_stop(attempt, runs=runs, jobs=jobs)
+            if attempt.stopping is not None:
+                self._targets.abort(call)
+
+    def _abandon(self, done: Handled) -> None:
+        """Let go of what is still held: the leases end, and others take the runs over."""
+        for call, attempt in self._calling.values():
+            self._targets.abort(call)
+            done.kept.append(attempt.message)
+        done.kept += [attempt.message for attempt in self._undecided]
+        done.kept += [attempt.message for attempt, _ in self._unwritten]
+        self._calling.clear()
+        self._undecided.clear()
+        self._unwritten.clear()
+
+
+def _not_before(message: Message, now: datetime) -> datetime:
+    """Return when the run of a message may start at the earliest: at its slot."""
+    return message.key.slot or now
+
+
+def _make_call(
+    run: Run, job: Job, contents: Mapping[str, Content], *, now: datetime
+) -> Call | Ending:
+    """Make the call of one attempt; a run whose call cannot be made fails, and only that run."""
+    content = contents.get(job.content)
+    if content is None:
+        return _internal_failure("the job's target is missing from the store", now=now)
+    try:
+        return http_call(
+            content.target,
+            run_id=run.key.run_id,
+            job_id=run.key.job.job_id,
+            scheduled_at=run.scheduled_at,
+            attempt=run.attempt,
+            timeout=job.policy.timeout,
+            now=now,
+        )
+    except Exception as error:  # noqa: BLE001 - one broken job must not stop its batch
+        # The message of the error may quote what the target holds, so only its type is told.
+        return _internal_failure(f"the call cannot be made ({type(error).__name__})", now=now)
+
+
+def _internal_failure(message: str, *, now: datetime) -> Ending:
+    return Ending(
+        state=RunState.FAILED,
+        at=now,
+        error=CallError(type=ErrorType.INTERNAL, message=message),
+    )
+
+
+def _move(attempt: _Attempt, settlement: _Settlement) -> Move:
+    key, owner = attempt.run.key, attempt.owner
+    match settlement:
+        case Ending():
+            return Finish(
+                key=key, owner=owner, ending=settlement, scheduled_at=attempt.run.scheduled_at
+            )
+        case Failure():
+            return Retry(key=key, owner=owner, failure=settlement)
+        case _:
+            return Void(key=key, owner=owner)
+
+
+def _look(run: Run, *, at: datetime) -> Look:
+    return Look(reference=Reference(run.key, run.schedule_revision), at=at)
+
+
+def _look_at(run: Run, until: datetime) -> datetime:
+    """Return when to look at a run that waits until then: for a retry, or for a lease to end."""
+    return retry_look(until) if run.state is RunState.RETRYING else until + MINUTE
+
+
+def _again(refusal: Refusal, *, now: datetime) -> datetime:
+    """Return when a hidden message comes again; a moment later than what refused its start."""
+    until = refusal.until or now
+    return min(max(until, now) + STEP, now + HIDE_MAX)
+
+
+def _why_stop(
+    attempt: _Attempt, *, runs: Mapping[RunKey, Run], jobs: Mapping[JobKey, Job]
+) -> str | None:
+    run = runs.get(attempt.run.key)
+    if run is None or not run.held_by(attempt.owner):
+        return "superseded"
+    if run.cancel_requested_at is not None:
+        return "cancelled"
+    return "deleted" if is_gone(jobs.get(run.key.job), run.key.incarnation) else None
