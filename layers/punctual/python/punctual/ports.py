@@ -251,6 +251,22 @@ class RunQueue(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A message that nobody could deal with, kept for a person to look at."""
+
+    body: str
+    reason: str
+
+
+class DeadLetterBox(Protocol):
+    """Where dead letters rest for 14 days; every one in it is an alarm."""
+
+    def keep(self, letters: Sequence[DeadLetter]) -> Sequence[bool]:
+        """Keep letters; for each whether it is surely kept."""
+        ...
+
+
 class ShardQueue(Protocol):
     """Wakes the dispatchers."""
 

@@ -212,7 +212,7 @@ class VoidQueued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
-    """CANCEL of a run that is not live: it ends here."""
+    """CANCEL of a run that is not live, for a user or for want of a way on: it ends here."""
 
     key: RunKey
     ending: Ending

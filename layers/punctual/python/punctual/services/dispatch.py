@@ -7,7 +7,7 @@ from datetime import datetime
 from punctual.core.dispatch import LOOK_AHEAD, Visit, plan_visit
 from punctual.core.identity import JobKey
 from punctual.core.jobs import DueJob
-from punctual.core.watching import Look, Reference, WatchRow, look_after, pack
+from punctual.core.watching import Look, Reference, look_after
 from punctual.ports import (
     Beat,
     Beats,
@@ -20,6 +20,7 @@ from punctual.ports import (
     Transact,
     WatchList,
 )
+from punctual.services.looks import note_down
 
 JOBS_AT_ONCE = 25
 """Jobs whose visits share their requests: as many claims as one request carries."""
@@ -179,23 +180,8 @@ class Dispatch:
             for visit in visits
             for run in visit.runs
         ]
-        rows = [
-            WatchRow(
-                shard=visits[0].job.shard,
-                minute=minute,
-                row_id=self._chance.token(),
-                references=references,
-            )
-            for minute, references in pack(looks)
-        ]
-        stored = self._watch_list.add(rows) if rows else []
-        unwatched = {
-            reference.key
-            for row, is_stored in zip(rows, stored, strict=True)
-            if not is_stored
-            for reference in row.references
-        }
-        return [v for v in visits if unwatched.isdisjoint(run.key for run in v.runs)]
+        watched = note_down(looks, watch_list=self._watch_list, chance=self._chance)
+        return [v for v in visits if watched.issuperset(run.key for run in v.runs)]
 
     def _inserted(self, visits: Sequence[Visit]) -> list[Visit]:
         runs = [run for visit in visits for run in visit.runs]

@@ -34,8 +34,7 @@ from punctual.core.runs import (
     read_refusal,
     reap,
 )
-from punctual.core.sharding import shard_of
-from punctual.core.watching import MINUTE, Look, Reference, WatchRow, pack, retry_look
+from punctual.core.watching import MINUTE, Look, Reference, retry_look
 from punctual.ports import (
     Chance,
     Clock,
@@ -47,6 +46,7 @@ from punctual.ports import (
     Transact,
     WatchList,
 )
+from punctual.services.looks import note_down
 
 HOLD_MAX = timedelta(seconds=2)
 """A message that comes this early at most is held until its slot; an earlier one is hidden."""
@@ -401,23 +401,7 @@ class Execute:
         self._hide(hidden, done)
 
     def _watch(self, looks: Iterable[Look]) -> set[RunKey]:
-        """Store looks at runs whose wait leaves the queue; return those that are surely stored."""
-        rows = [
-            WatchRow(
-                shard=shard_of(references[0].key.job.tenant, references[0].key.job.job_id),
-                minute=minute,
-                row_id=self._chance.token(),
-                references=references,
-            )
-            for minute, references in pack(looks)
-        ]
-        stored = self._watch_list.add(rows) if rows else []
-        return {
-            reference.key
-            for row, is_stored in zip(rows, stored, strict=True)
-            if is_stored
-            for reference in row.references
-        }
+        return note_down(looks, watch_list=self._watch_list, chance=self._chance)
 
     def _hide(self, messages: Sequence[tuple[Message, datetime]], done: Handled) -> None:
         if messages:

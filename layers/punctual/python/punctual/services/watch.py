@@ -8,7 +8,7 @@ from functools import partial
 from punctual.core.dispatch import queued_run
 from punctual.core.identity import RunKey
 from punctual.core.runs import Move, Run, give_up, reap
-from punctual.core.watching import Finding, Look, Reference, Verb, WatchRow, examine, pack
+from punctual.core.watching import Finding, Look, Reference, Verb, WatchRow, examine
 from punctual.ports import (
     Chance,
     Clock,
@@ -19,6 +19,7 @@ from punctual.ports import (
     Transact,
     WatchList,
 )
+from punctual.services.looks import note_down
 
 ROWS_AT_ONCE = 4
 """Watch rows dealt with together: their references fit one read of a hundred runs."""
@@ -80,7 +81,7 @@ class Watch:
         """
         now = self._clock.now()
         findings = self._examine(rows, now=now)
-        trouble = self._watch_again(rows[0].shard, findings)
+        trouble = self._watch_again(findings)
         trouble |= self._insert(findings, done)
         trouble |= self._send(findings, trouble, done)
         trouble |= self._end(findings, now=now, done=done)
@@ -105,23 +106,14 @@ class Watch:
             found[ref] = _Found(finding, run)
         return found
 
-    def _watch_again(self, shard: int, findings: Mapping[Reference, "_Found"]) -> set[RunKey]:
+    def _watch_again(self, findings: Mapping[Reference, "_Found"]) -> set[RunKey]:
         looks = [
             Look(reference=reference, at=found.finding.look_at)
             for reference, found in findings.items()
             if found.finding.look_at is not None
         ]
-        rows = [
-            WatchRow(shard=shard, minute=minute, row_id=self._chance.token(), references=references)
-            for minute, references in pack(looks)
-        ]
-        stored = self._watch_list.add(rows) if rows else []
-        return {
-            reference.key
-            for row, is_stored in zip(rows, stored, strict=True)
-            if not is_stored
-            for reference in row.references
-        }
+        watched = note_down(looks, watch_list=self._watch_list, chance=self._chance)
+        return {look.reference.key for look in looks} - watched
 
     def _insert(self, findings: Mapping[Reference, "_Found"], done: Looked) -> set[RunKey]:
         owed = [
