@@ -73,7 +73,7 @@ class DeadLetters:
         runs = self._runs.read(list(dict.fromkeys(message.key for message, _ in messages)))
         ends: dict[Message, Move] = {}
         looks: dict[Message, Look] = {}
-        for message in dict((message.key, message) for message, _ in messages).values():
+        for message in {message.key: message for message, _ in messages}.values():
             match last_move(runs.get(message.key), now=now):
                 case Look() as look:
                     looks[message] = look
