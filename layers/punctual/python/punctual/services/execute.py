@@ -216,9 +216,9 @@ class Execute:
             held = self._calling.pop(id(call), None)
             if held is not None:  # else it was abandoned with an earlier batch
                 settlements.append((held[1], self._judge(call, held[1], answer)))
-        unwritten, self._unwritten = self._unwritten, []
-        if settlements or unwritten:
-            self._transact(lambda: self._settle([*unwritten, *settlements], done))
+        if self._unwritten or settlements:
+            self._unwritten += settlements
+            self._unwritten = self._transact(lambda: self._settle(self._unwritten, done))
         if self._calling and self._clock.now() >= self._polled_at + POLL:
             self._stop_unwanted()
 
@@ -276,7 +276,7 @@ class Execute:
                 decision = made
             settlements.append((attempt, decision))
         if settlements:
-            self._settle(settlements, done)
+            self._unwritten += self._settle(settlements, done)
         return calls
 
     def _read_contents(self, jobs: Sequence[Job]) -> Mapping[str, Content]:
@@ -320,10 +320,13 @@ class Execute:
             )
         return settlement
 
-    def _settle(self, settlements: Sequence[tuple[_Attempt, _Settlement]], done: Handled) -> None:
+    def _settle(
+        self, settlements: Sequence[tuple[_Attempt, _Settlement]], done: Handled
+    ) -> list[tuple[_Attempt, _Settlement]]:
         """Write what became of attempts, and let go or hide their messages.
 
-        What the store gave no answer to is written again with the next step.
+        Returns:
+            What the store gave no answer to; it may be written, and is to be written again.
         """
         now = self._clock.now()
         looks = {
@@ -336,11 +339,12 @@ class Execute:
         over: list[Message] = []
         hidden: list[tuple[Message, datetime]] = []
         refused: list[tuple[Message, Run | None]] = []
+        unwritten: list[tuple[_Attempt, _Settlement]] = []
         for (attempt, settlement), move, moved in zip(
             settlements, moves, self._runs.move(moves), strict=True
         ):
             if moved.failed:
-                self._unwritten.append((attempt, settlement))
+                unwritten.append((attempt, settlement))
                 continue
             if not moved.applied:
                 done.superseded += 1
@@ -364,6 +368,7 @@ class Execute:
             self._queue.acknowledge(over)
         self._hide(hidden, done)
         self._turn_away(refused, done)
+        return unwritten
 
     def _turn_away(self, refused: Sequence[tuple[Message, Run | None]], done: Handled) -> None:
         """Deal with messages whose run cannot be started, or is no longer held."""
