@@ -181,6 +181,8 @@ class Wait:
 
     key: RunKey
     owner: str
+    attempt: int
+    """Number of the holder's attempt, whose start is taken back."""
     retry_at: datetime
     reason: str
 

@@ -1,0 +1,246 @@
+"""Every move of a run as one conditional write: the table's words for `core.runs.permits`.
+
+Each condition says what `permits` says, and each change what `after` does; a test holds them to
+each other over every state.
+"""
+
+from functools import lru_cache
+from typing import Any, assert_never
+
+from punctual.adapters.dynamodb import keys
+from punctual.adapters.dynamodb.items import (
+    address,
+    ending_to_values,
+    failure_to_value,
+    instant,
+    number,
+    text,
+)
+from punctual.adapters.dynamodb.writes import Change, Delete, Update
+from punctual.core.identity import RunKey
+from punctual.core.runs import (
+    Cancel,
+    Finish,
+    GiveUp,
+    Hold,
+    Move,
+    Reap,
+    RequestCancel,
+    Retry,
+    Run,
+    RunState,
+    Start,
+    Void,
+    VoidQueued,
+    Wait,
+)
+
+# Conditions. A lease is a running run's; one that ended is nobody's.
+
+HELD = "#state = :running AND #owner = :owner"
+
+STARTABLE = (
+    "attribute_not_exists(#cancel_requested_at) AND (#state = :queued"
+    " OR (#state = :retrying AND #retry_at <= :now)"
+    " OR (#state = :running AND #lease_until < :now AND #attempt < #max_attempts))"
+)
+
+RETRYABLE = f"{HELD} AND #attempt < #max_attempts"
+
+QUEUED_AS_SEEN = "#state = :queued AND #schedule_revision = :revision"
+
+NOT_LIVE = "#state = :queued OR #state = :retrying"
+
+RUNNING = "#state = :running"
+
+REAPABLE = (
+    "attribute_exists(#cancel_requested_at) AND (#state = :queued OR #state = :retrying"
+    " OR (#state = :running AND #lease_until < :now))"
+)
+
+SPENT = f"{HELD} AND #lease_until < :now AND #attempt >= #max_attempts"
+
+_STATES = {
+    ":queued": text(RunState.QUEUED),
+    ":running": text(RunState.RUNNING),
+    ":retrying": text(RunState.RETRYING),
+}
+
+# Changes. `_outcome` makes those that write an outcome.
+
+START = Change(
+    when=STARTABLE,
+    sets=(
+        "#state = :running",
+        "#owner = :owner",
+        "#lease_until = :lease_until",
+        "#attempt = #attempt + :one",
+        "#starts = list_append(#starts, :starts)",
+    ),
+    removes=("#retry_at", "#reason"),
+)
+
+RETRY = Change(
+    when=RETRYABLE,
+    sets=(
+        "#state = :retrying",
+        "#retry_at = :retry_at",
+        "#failures = list_append(#failures, :failures)",
+    ),
+    removes=("#owner", "#lease_until"),
+)
+
+HOLD = Change(when=HELD, sets=("#lease_until = :lease_until",))
+
+REQUEST_CANCEL = Change(when=RUNNING, sets=("#cancel_requested_at = :at",))
+
+REVISE = Change(
+    when="#state = :queued AND #schedule_revision < :schedule_revision",
+    sets=(
+        "#schedule_revision = :schedule_revision",
+        "#max_attempts = :max_attempts",
+        "#delivery = :delivery",
+        "#lane = :lane",
+    ),
+)
+"""A queued row of an older schedule revision becomes the newer one's."""
+
+MAY_BE_LEFT_OUT = ("finished_by", "reason", "result", "error")
+"""What an outcome does not always have."""
+
+
+@lru_cache
+def _wait(attempt: int) -> Change:
+    """WAIT of attempt number `attempt`, which leaves no trace."""
+    return Change(
+        when=HELD,
+        sets=(
+            "#state = :retrying",
+            "#retry_at = :retry_at",
+            "#reason = :reason",
+            "#attempt = #attempt - :one",
+        ),
+        removes=("#owner", "#lease_until", f"#starts[{attempt - 1}]"),
+    )
+
+
+def write_of(move: Move) -> Update | Delete:
+    """Return the conditional write that carries out a move."""
+    match move:
+        case Start(owner=owner, now=now, lease_until=lease_until):
+            return _update(
+                move.key,
+                START,
+                owner=text(owner),
+                now=instant(now),
+                lease_until=instant(lease_until),
+                one=number(1),
+                starts={"L": [instant(now)]},
+            )
+        case Finish(owner=owner, ending=ending, scheduled_at=scheduled_at):
+            outcome = ending_to_values(ending, by=owner, scheduled_at=scheduled_at)
+            return _end(move.key, HELD, outcome, owner=text(owner))
+        case Retry(owner=owner, failure=failure):
+            return _update(
+                move.key,
+                RETRY,
+                owner=text(owner),
+                retry_at=instant(failure.retry_at),
+                failures={"L": [failure_to_value(failure)]},
+            )
+        case Wait(owner=owner, attempt=attempt, retry_at=retry_at, reason=reason):
+            return _update(
+                move.key,
+                _wait(attempt),
+                owner=text(owner),
+                retry_at=instant(retry_at),
+                reason=text(reason),
+                one=number(1),
+            )
+        case Hold(owner=owner, lease_until=lease_until):
+            return _update(move.key, HOLD, owner=text(owner), lease_until=instant(lease_until))
+        case Void(owner=owner):
+            return _delete(move.key, HELD, owner=text(owner))
+        case VoidQueued(schedule_revision=revision):
+            return _delete(move.key, QUEUED_AS_SEEN, revision=number(revision))
+        case Cancel(ending=ending, scheduled_at=scheduled_at):
+            outcome = ending_to_values(ending, by=None, scheduled_at=scheduled_at)
+            return _end(move.key, NOT_LIVE, outcome)
+        case RequestCancel(at=at):
+            return _update(move.key, REQUEST_CANCEL, at=instant(at))
+        case Reap(now=now, ending=ending, scheduled_at=scheduled_at):
+            outcome = ending_to_values(ending, by=None, scheduled_at=scheduled_at)
+            return _end(move.key, REAPABLE, outcome, now=instant(now))
+        case GiveUp(owner=owner, now=now, ending=ending, scheduled_at=scheduled_at):
+            outcome = ending_to_values(ending, by=None, scheduled_at=scheduled_at)
+            return _end(move.key, SPENT, outcome, owner=text(owner), now=instant(now))
+        case _:
+            assert_never(move)
+
+
+def revise(run: Run) -> Update:
+    """Return the write that sets a queued row of an older schedule revision to `run`."""
+    return _update(
+        run.key,
+        REVISE,
+        schedule_revision=number(run.schedule_revision),
+        max_attempts=number(run.max_attempts),
+        delivery=text(run.delivery),
+        lane=text(run.lane),
+    )
+
+
+def was_applied(move: Move, run: Run | None) -> bool:
+    """Say whether the row that refused `move` is what the same move left, its answer lost."""
+    match move:
+        case Start(owner=owner):
+            return run is not None and run.held_by(owner)
+        case Finish(owner=owner):
+            return run is not None and run.finished_by == owner
+        case Retry(failure=failure):
+            return run is not None and (
+                run.state is RunState.RETRYING
+                and run.retry_at == failure.retry_at
+                and run.failures[-1:] == (failure,)
+            )
+        case Wait(retry_at=retry_at, reason=reason):
+            return run is not None and (
+                run.state is RunState.RETRYING and run.retry_at == retry_at and run.reason == reason
+            )
+        case Void() | VoidQueued():
+            return run is None
+        case _:
+            return False
+
+
+def _address(key: RunKey) -> dict[str, Any]:
+    return address(keys.job_partition(key.job), keys.run_sort(key))
+
+
+def _update(key: RunKey, change: Change, **values: dict[str, Any]) -> Update:
+    return Update(key=_address(key), change=change, values=_named(values))
+
+
+def _delete(key: RunKey, when: str, **values: dict[str, Any]) -> Delete:
+    return Delete(key=_address(key), when=when, values=_named(values))
+
+
+def _end(key: RunKey, when: str, outcome: dict[str, Any], **values: dict[str, Any]) -> Update:
+    change = _outcome(when, tuple(outcome))
+    named = {f":new_{name}": value for name, value in outcome.items()}
+    return Update(key=_address(key), change=change, values=_named(values) | named)
+
+
+@lru_cache
+def _outcome(when: str, names: tuple[str, ...]) -> Change:
+    """Write the outcome's attributes `names`, and remove what only an open run has."""
+    left_out = [name for name in MAY_BE_LEFT_OUT if name not in names]
+    return Change(
+        when=when,
+        sets=tuple(f"#{name} = :new_{name}" for name in names),
+        removes=tuple(f"#{name}" for name in ("owner", "lease_until", "retry_at", *left_out)),
+    )
+
+
+def _named(values: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return _STATES | {f":{name}": value for name, value in values.items()}

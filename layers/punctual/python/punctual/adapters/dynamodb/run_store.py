@@ -1,0 +1,179 @@
+"""Runs over the table: one row each, moved by one conditional write at a time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from punctual.adapters.dynamodb import keys
+from punctual.adapters.dynamodb.items import (
+    Item,
+    address,
+    is_expired,
+    run_from_item,
+    run_to_item,
+    stretch_from_item,
+    stretch_to_item,
+    text,
+)
+from punctual.adapters.dynamodb.moves import revise, was_applied, write_of
+from punctual.adapters.dynamodb.table import Answer, Fate, Table
+from punctual.adapters.dynamodb.writes import Insert
+from punctual.core.errors import StoreUnavailable
+from punctual.core.identity import JobKey, RunKey
+from punctual.core.runs import HISTORY_KEPT, Move, Run, RunState, Start, Stretch
+from punctual.ports import Clock, Moved
+
+FAILED = Moved(applied=False, run=None, failed=True)
+
+STRETCHES_MAX = 100
+"""Stretches of one life that are listed."""
+
+
+class DynamoRunStore:
+    """Fills `RunStore`."""
+
+    def __init__(self, table: Table, *, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+
+    def insert(self, runs: Sequence[Run]) -> Sequence[bool]:
+        """See `RunStore.insert`."""
+        answers = self._table.write([Insert(item=run_to_item(run)) for run in runs])
+        there = [answer.fate is Fate.APPLIED for answer in answers]
+        refused = [index for index, answer in enumerate(answers) if answer.fate is Fate.REFUSED]
+        if refused:
+            settled = self._settle_doubles([runs[index] for index in refused])
+            for index, is_there in zip(refused, settled, strict=True):
+                there[index] = is_there
+        return there
+
+    def _settle_doubles(self, runs: Sequence[Run]) -> list[bool]:
+        """Bring rows that exist up to a newer schedule revision; say which surely exist."""
+        try:
+            rows = self._rows(run.key for run in runs)
+        except StoreUnavailable:
+            return [False] * len(runs)
+        older = [run for run in runs if run.key in rows and _is_older(rows[run.key], run)]
+        answers = dict(
+            zip(
+                (run.key for run in older),
+                self._table.write([revise(run) for run in older]),
+                strict=True,
+            )
+        )
+        return [run.key in rows and _stands(answers.get(run.key)) for run in runs]
+
+    def move(self, moves: Sequence[Move]) -> Sequence[Moved]:
+        """See `RunStore.move`."""
+        answers = self._table.write([write_of(move) for move in moves])
+        moved = [self._moved(move, answer) for move, answer in zip(moves, answers, strict=True)]
+        started = {
+            move.key: index
+            for index, (move, answer) in enumerate(zip(moves, answers, strict=True))
+            if isinstance(move, Start) and answer.fate is Fate.APPLIED and answer.item is None
+        }
+        if started:
+            # A batch does not answer with the rows, and an executor needs what it has started.
+            try:
+                rows = self._rows(started)
+            except StoreUnavailable:
+                rows = None
+            for key, index in started.items():
+                moved[index] = _started(moves[index], rows.get(key)) if rows is not None else FAILED
+        return moved
+
+    def read(self, run_keys: Sequence[RunKey]) -> Mapping[RunKey, Run]:
+        """See `RunStore.read`."""
+        return self._rows(run_keys)
+
+    def list(
+        self, job: JobKey, *, incarnation: int, before: str | None, limit: int
+    ) -> Sequence[Run]:
+        """See `RunStore.list`."""
+        now = self._clock.now()
+        life = keys.runs_of_life(incarnation)
+        pages = self._table.query(
+            "#pk = :pk AND #sk BETWEEN :first AND :last",
+            values={
+                ":pk": text(keys.job_partition(job)),
+                ":first": text(life),
+                # `~` sorts after every character of a run's name.
+                ":last": text(life + (before or "~")),
+            },
+            limit=limit + 1,
+            descending=True,
+        )
+        runs: list[Run] = []
+        for page in pages:
+            runs += [
+                run_from_item(item)
+                for item in page
+                if item["sk"]["S"] != life + (before or "~") and not is_expired(item, now=now)
+            ]
+            if len(runs) >= limit:
+                break
+        return runs[:limit]
+
+    def put_stretches(self, stretches: Sequence[tuple[JobKey, Stretch]]) -> Sequence[bool]:
+        """See `RunStore.put_stretches`; they are kept as long as the runs they stand for."""
+        now = self._clock.now()
+        return self._table.put_all(
+            [
+                stretch_to_item(key, stretch, expires_at=max(now, stretch.until) + HISTORY_KEPT)
+                for key, stretch in stretches
+            ]
+        )
+
+    def stretches(self, job: JobKey, *, incarnation: int) -> Sequence[Stretch]:
+        """See `RunStore.stretches`."""
+        now = self._clock.now()
+        pages = self._table.query(
+            "#pk = :pk AND begins_with(#sk, :life)",
+            values={
+                ":pk": text(keys.job_partition(job)),
+                ":life": text(keys.stretches_of_life(incarnation)),
+            },
+            limit=STRETCHES_MAX,
+            descending=True,
+        )
+        return [stretch_from_item(i) for i in next(pages) if not is_expired(i, now=now)]
+
+    def _moved(self, move: Move, answer: Answer) -> Moved:
+        run = self._run(answer.item)
+        match answer.fate:
+            case Fate.APPLIED:
+                return Moved(applied=True, run=run)
+            case Fate.REFUSED:
+                return Moved(applied=was_applied(move, run), run=run)
+            case Fate.UNKNOWN:
+                return FAILED
+
+    def _rows(self, run_keys: Iterable[RunKey]) -> dict[RunKey, Run]:
+        items = self._table.get(
+            [address(keys.job_partition(key.job), keys.run_sort(key)) for key in run_keys]
+        )
+        runs = [run for item in items if (run := self._run(item)) is not None]
+        return {run.key: run for run in runs}
+
+    def _run(self, item: Item | None) -> Run | None:
+        """Read a row; one past its time is as good as gone."""
+        if item is None or is_expired(item, now=self._clock.now()):
+            return None
+        return run_from_item(item)
+
+
+def _is_older(row: Run, run: Run) -> bool:
+    return row.state is RunState.QUEUED and row.schedule_revision < run.schedule_revision
+
+
+def _stands(answer: Answer | None) -> bool:
+    """Say whether a row surely stands that needed no change (None), or was answered so."""
+    if answer is None or answer.fate is Fate.APPLIED:
+        return True
+    return answer.fate is Fate.REFUSED and answer.item is not None
+
+
+def _started(move: Move, run: Run | None) -> Moved:
+    """Say what became of a start that was applied, from the row read after it.
+
+    An executor that stalled in between may find its lease over and another attempt there.
+    """
+    return Moved(applied=was_applied(move, run), run=run)
