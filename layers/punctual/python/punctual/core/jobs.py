@@ -58,6 +58,9 @@ class Lane(StrEnum):
 FAST_TIMEOUT_MAX = timedelta(seconds=30)
 """The longest attempt of the fast lane: its executors live 45 s, of which one call gets 30."""
 
+SLOW_TIMEOUT_MAX = timedelta(seconds=840)
+"""The longest attempt of the slow lane: its executors live 15 min, of which one call gets 14."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpTarget:

@@ -9,6 +9,13 @@ from punctual.core.jobs import Lane
 from punctual.core.sharding import SHARDS
 
 
+PORT = 8400
+"""Where the host on one machine listens unless it is told otherwise."""
+
+HOME = Path(".punctual")
+"""Where its data is unless it is told otherwise."""
+
+
 class SettingsError(Exception):
     """A setting is missing or makes no sense; the message names the variable."""
 
@@ -126,9 +133,9 @@ class ApiSettings:
 class HostSettings:
     """What the host on one machine is told; every setting has a default."""
 
-    port: int = 8400
+    port: int = PORT
     """0 lets the system choose; the address printed says which it chose."""
-    home: Path = Path(".punctual")
+    home: Path = HOME
     """Where the data is."""
 
     @classmethod
@@ -138,10 +145,10 @@ class HostSettings:
         Raises:
             SettingsError: `PUNCTUAL_PORT` is not a port.
         """
-        port = cls.port
-        if "PUNCTUAL_PORT" in env:
+        port = PORT
+        if env.get("PUNCTUAL_PORT"):
             port = _number(env, "PUNCTUAL_PORT", least=0, most=65_535)
-        return cls(port=port, home=Path(env.get("PUNCTUAL_HOME") or cls.home))
+        return cls(port=port, home=Path(env.get("PUNCTUAL_HOME") or HOME))
 
 
 def _queue_urls(env: Mapping[str, str]) -> Mapping[Lane, str]:

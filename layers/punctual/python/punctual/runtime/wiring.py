@@ -1,0 +1,192 @@
+"""Puts services together with the adapters they run on in the cloud.
+
+Everything is made on first use and kept for the life of the process, so a function makes only the
+clients it needs. The API's own parts are in `api_wiring`, since they cost more to import.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from punctual.adapters.dynamodb.beats import DynamoBeats
+from punctual.adapters.dynamodb.job_store import DynamoJobStore
+from punctual.adapters.dynamodb.run_store import DynamoRunStore
+from punctual.adapters.dynamodb.table import Table
+from punctual.adapters.dynamodb.transact import one_by_one
+from punctual.adapters.dynamodb.watch_list import DynamoWatchList
+from punctual.adapters.sqs.dead_letter_box import SqsDeadLetterBox
+from punctual.adapters.sqs.run_queue import SqsRunQueue
+from punctual.adapters.sqs.shard_queue import SqsShardQueue
+from punctual.adapters.system import SystemChance, SystemClock
+from punctual.core.jobs import FAST_TIMEOUT_MAX, SLOW_TIMEOUT_MAX, Lane
+from punctual.ports import Chance, Clock, DeadLetter, Targets
+from punctual.runtime.settings import (
+    DeadLettersSettings,
+    DispatchSettings,
+    ExecuteSettings,
+    TickSettings,
+)
+from punctual.services.dead_letters import DeadLetters
+from punctual.services.dispatch import Dispatch
+from punctual.services.execute import Execute
+from punctual.services.tick import Tick
+from punctual.services.watch import Watch
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+DISPATCH_MARGIN = timedelta(seconds=10)
+"""A dispatch takes up nothing more this long before its time is over."""
+
+EXECUTE_MARGIN = timedelta(seconds=1)
+"""What an executor leaves of its time for its answer to get out."""
+
+SETTLING = timedelta(seconds=5)
+"""What an executor needs beside its longest call, to start it and to write how it ended."""
+
+_PATIENCE = {"connect_timeout": 1, "read_timeout": 2}
+
+_STORE_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 3},
+    max_pool_connections=16,
+    **_PATIENCE,  # type: ignore[arg-type]
+)
+_SEND_CONFIG = Config(
+    # A send whose answer was lost is not repeated here: it would double the message.
+    retries={"mode": "standard", "total_max_attempts": 1},
+    **_PATIENCE,  # type: ignore[arg-type]
+)
+
+clock: Clock = SystemClock()
+chance: Chance = SystemChance()
+
+
+@cache
+def dynamodb() -> "DynamoDBClient":
+    """Return the client of the table."""
+    return boto3.client("dynamodb", config=_STORE_CONFIG)
+
+
+@cache
+def sqs() -> "SQSClient":
+    """Return the client of the queues; it repeats nothing by itself."""
+    return boto3.client("sqs", config=_SEND_CONFIG)
+
+
+@cache
+def tick() -> Tick:
+    """Return the tick, as its function's environment describes it."""
+    settings = TickSettings.from_env()
+    return Tick(
+        shards=SqsShardQueue(
+            sqs(),
+            url=settings.shard_queue_url,
+            shards_per_message=settings.shards_per_message,
+        )
+    )
+
+
+@cache
+def dispatch() -> Dispatch:
+    """Return the dispatch, as its function's environment describes it."""
+    settings = DispatchSettings.from_env()
+    table = _table(settings.table_name)
+    return Dispatch(
+        jobs=DynamoJobStore(table, clock=clock),
+        runs=DynamoRunStore(table, clock=clock),
+        watch_list=DynamoWatchList(table),
+        queue=SqsRunQueue(sqs(), urls=settings.queue_urls, clock=clock),
+        beats=DynamoBeats(table),
+        clock=clock,
+        chance=chance,
+        transact=one_by_one,
+    )
+
+
+@cache
+def watch() -> Watch:
+    """Return the second look, which shares the dispatch's function."""
+    settings = DispatchSettings.from_env()
+    table = _table(settings.table_name)
+    return Watch(
+        jobs=DynamoJobStore(table, clock=clock),
+        runs=DynamoRunStore(table, clock=clock),
+        watch_list=DynamoWatchList(table),
+        queue=SqsRunQueue(sqs(), urls=settings.queue_urls, clock=clock),
+        clock=clock,
+        chance=chance,
+        transact=one_by_one,
+    )
+
+
+@cache
+def execute() -> Execute:
+    """Return the executor of one lane, as its function's environment describes it."""
+    settings = ExecuteSettings.from_env()
+    table = _table(settings.table_name)
+    return Execute(
+        jobs=DynamoJobStore(table, clock=clock),
+        runs=DynamoRunStore(table, clock=clock),
+        watch_list=DynamoWatchList(table),
+        queue=SqsRunQueue(sqs(), urls=settings.queue_urls, clock=clock, receives=settings.lane),
+        targets=targets(),
+        clock=clock,
+        chance=chance,
+        transact=one_by_one,
+    )
+
+
+@cache
+def targets() -> Targets:
+    """Return where calls go."""
+    from punctual.adapters.targets.http import HttpTargets  # noqa: PLC0415 - only executors call
+
+    settings = ExecuteSettings.from_env()
+    return HttpTargets(allow_private=settings.allow_private_targets)
+
+
+def longest_call() -> timedelta:
+    """Return what an executor of this lane must have left of its time to start a run."""
+    lane = ExecuteSettings.from_env().lane
+    return SETTLING + (FAST_TIMEOUT_MAX if lane is Lane.FAST else SLOW_TIMEOUT_MAX)
+
+
+@cache
+def dead_letters() -> DeadLetters:
+    """Return the reader of exhausted messages, as its function's environment describes it."""
+    settings = DeadLettersSettings.from_env()
+    table = _table(settings.table_name)
+    return DeadLetters(
+        runs=DynamoRunStore(table, clock=clock),
+        watch_list=DynamoWatchList(table),
+        letters=_letter_box(settings.dead_queue_url),
+        clock=clock,
+        chance=chance,
+    )
+
+
+def bury(unreadable: Iterable[tuple[str, DeadLetter]]) -> list[str]:
+    """Keep unreadable messages as dead letters; return the ids of those not surely kept."""
+    letters = list(unreadable)
+    if not letters:
+        return []
+    box = _letter_box(DeadLettersSettings.from_env().dead_queue_url)
+    kept = box.keep([letter for _, letter in letters])
+    return [
+        message_id for (message_id, _), is_kept in zip(letters, kept, strict=True) if not is_kept
+    ]
+
+
+@cache
+def _table(name: str) -> Table:
+    return Table(dynamodb(), name, clock=clock, chance=chance)
+
+
+@cache
+def _letter_box(url: str) -> SqsDeadLetterBox:
+    return SqsDeadLetterBox(sqs(), url=url)
