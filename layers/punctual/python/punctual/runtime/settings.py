@@ -8,7 +8,6 @@ from pathlib import Path
 from punctual.core.jobs import Lane
 from punctual.core.sharding import SHARDS
 
-
 PORT = 8400
 """Where the host on one machine listens unless it is told otherwise."""
 
