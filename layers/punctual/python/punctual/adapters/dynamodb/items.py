@@ -80,8 +80,10 @@ def is_expired(item: Item, *, now: datetime) -> bool:
 
 
 def _optional_instant(item: Item, name: str) -> datetime | None:
+    """Read an instant; None when it is missing or 0."""
     value = item.get(name)
-    return None if value is None else from_epoch_ms(int(value["N"]))
+    milliseconds = 0 if value is None else int(value["N"])
+    return from_epoch_ms(milliseconds) if milliseconds else None
 
 
 def _optional_text(item: Item, name: str) -> str | None:
@@ -222,8 +224,10 @@ def run_to_item(run: Run) -> dict[str, Any]:
         "state": text(run.state),
         "scheduled_at": instant(run.scheduled_at),
         "schedule_revision": number(run.schedule_revision),
-        "max_attempts": number(run.max_attempts),
-        "attempt": number(run.attempt),
+        "attempt": number(0),
+        "attempts_left": number(run.max_attempts),
+        "lease_until": number(0),
+        "retry_at": number(0),
         "starts": {"L": []},
         "failures": {"L": []},
     }
@@ -238,6 +242,7 @@ def run_to_item(run: Run) -> dict[str, Any]:
 
 def run_from_item(item: Item) -> Run:
     """Read a run, whatever its state."""
+    attempt = int(item["attempt"]["N"])
     state = RunState(item["state"]["S"])
     scheduled_at = from_epoch_ms(int(item["scheduled_at"]["N"]))
     finished_at = _optional_instant(item, "finished_at")
@@ -247,10 +252,10 @@ def run_from_item(item: Item) -> Run:
         trigger=Trigger(item["trigger"]["S"]) if "trigger" in item else Trigger.SCHEDULE,
         scheduled_at=scheduled_at,
         schedule_revision=int(item["schedule_revision"]["N"]),
-        max_attempts=int(item["max_attempts"]["N"]),
+        max_attempts=attempt + int(item["attempts_left"]["N"]),
         delivery=Delivery(item["delivery"]["S"]) if "delivery" in item else Delivery.AT_LEAST_ONCE,
         lane=Lane(item["lane"]["S"]) if "lane" in item else Lane.FAST,
-        attempt=int(item["attempt"]["N"]),
+        attempt=attempt,
         owner=_optional_text(item, "owner"),
         lease_until=_optional_instant(item, "lease_until"),
         retry_at=_optional_instant(item, "retry_at"),

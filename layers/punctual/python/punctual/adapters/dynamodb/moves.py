@@ -35,36 +35,42 @@ from punctual.core.runs import (
     Wait,
 )
 
-# Conditions. A lease is a running run's; one that ended is nobody's.
+# Conditions. A row that awaits its outcome always has `lease_until` and `retry_at`, 0 when there is
+# no lease and no wait; an outcome removes both, and what is missing meets no comparison. A row that
+# is queued or retrying always has attempts left. So no condition needs an OR, and each compares an
+# attribute with a value: what DynamoDB's two languages surely understand alike.
 
 HELD = "#state = :running AND #owner = :owner"
 
 STARTABLE = (
-    "attribute_not_exists(#cancel_requested_at) AND (#state = :queued"
-    " OR (#state = :retrying AND #retry_at <= :now)"
-    " OR (#state = :running AND #lease_until < :now AND #attempt < #max_attempts))"
+    "attribute_not_exists(#cancel_requested_at) AND #attempts_left > :zero"
+    " AND #lease_until < :now AND #retry_at <= :now"
 )
+"""Queued, or its wait is over, or abandoned with an attempt left."""
 
-RETRYABLE = f"{HELD} AND #attempt < #max_attempts"
+RETRYABLE = f"{HELD} AND #attempts_left > :zero"
 
 QUEUED_AS_SEEN = "#state = :queued AND #schedule_revision = :revision"
 
-NOT_LIVE = "#state = :queued OR #state = :retrying"
+NOT_RUNNING = "#state IN (:queued, :retrying)"
 
 RUNNING = "#state = :running"
 
-REAPABLE = (
-    "attribute_exists(#cancel_requested_at) AND (#state = :queued OR #state = :retrying"
-    " OR (#state = :running AND #lease_until < :now))"
-)
+REAPABLE = "attribute_exists(#cancel_requested_at) AND #lease_until < :now"
+"""Awaits its outcome, and no attempt is live."""
 
-SPENT = f"{HELD} AND #lease_until < :now AND #attempt >= #max_attempts"
+SPENT = f"{HELD} AND #lease_until < :now AND #attempts_left = :zero"
 
-_STATES = {
+_CONSTANTS = {
     ":queued": text(RunState.QUEUED),
     ":running": text(RunState.RUNNING),
     ":retrying": text(RunState.RETRYING),
+    ":zero": number(0),
+    ":one": number(1),
 }
+
+END = 99
+"""Setting an element that lies past the end of a list appends it, in both languages."""
 
 # Changes. `_outcome` makes those that write an outcome.
 
@@ -74,20 +80,23 @@ START = Change(
         "#state = :running",
         "#owner = :owner",
         "#lease_until = :lease_until",
+        "#retry_at = :zero",
         "#attempt = #attempt + :one",
-        "#starts = list_append(#starts, :starts)",
+        "#attempts_left = #attempts_left - :one",
+        f"#starts[{END}] = :now",
     ),
-    removes=("#retry_at", "#reason"),
+    removes=("#reason",),
 )
 
 RETRY = Change(
     when=RETRYABLE,
     sets=(
         "#state = :retrying",
+        "#lease_until = :zero",
         "#retry_at = :retry_at",
-        "#failures = list_append(#failures, :failures)",
+        f"#failures[{END}] = :failure",
     ),
-    removes=("#owner", "#lease_until"),
+    removes=("#owner",),
 )
 
 HOLD = Change(when=HELD, sets=("#lease_until = :lease_until",))
@@ -98,7 +107,7 @@ REVISE = Change(
     when="#state = :queued AND #schedule_revision < :schedule_revision",
     sets=(
         "#schedule_revision = :schedule_revision",
-        "#max_attempts = :max_attempts",
+        "#attempts_left = :attempts_left",
         "#delivery = :delivery",
         "#lane = :lane",
     ),
@@ -116,11 +125,13 @@ def _wait(attempt: int) -> Change:
         when=HELD,
         sets=(
             "#state = :retrying",
+            "#lease_until = :zero",
             "#retry_at = :retry_at",
             "#reason = :reason",
             "#attempt = #attempt - :one",
+            "#attempts_left = #attempts_left + :one",
         ),
-        removes=("#owner", "#lease_until", f"#starts[{attempt - 1}]"),
+        removes=("#owner", f"#starts[{attempt - 1}]"),
     )
 
 
@@ -134,8 +145,6 @@ def write_of(move: Move) -> Update | Delete:
                 owner=text(owner),
                 now=instant(now),
                 lease_until=instant(lease_until),
-                one=number(1),
-                starts={"L": [instant(now)]},
             )
         case Finish(owner=owner, ending=ending, scheduled_at=scheduled_at):
             outcome = ending_to_values(ending, by=owner, scheduled_at=scheduled_at)
@@ -146,7 +155,7 @@ def write_of(move: Move) -> Update | Delete:
                 RETRY,
                 owner=text(owner),
                 retry_at=instant(failure.retry_at),
-                failures={"L": [failure_to_value(failure)]},
+                failure=failure_to_value(failure),
             )
         case Wait(owner=owner, attempt=attempt, retry_at=retry_at, reason=reason):
             return _update(
@@ -155,7 +164,6 @@ def write_of(move: Move) -> Update | Delete:
                 owner=text(owner),
                 retry_at=instant(retry_at),
                 reason=text(reason),
-                one=number(1),
             )
         case Hold(owner=owner, lease_until=lease_until):
             return _update(move.key, HOLD, owner=text(owner), lease_until=instant(lease_until))
@@ -165,7 +173,7 @@ def write_of(move: Move) -> Update | Delete:
             return _delete(move.key, QUEUED_AS_SEEN, revision=number(revision))
         case Cancel(ending=ending, scheduled_at=scheduled_at):
             outcome = ending_to_values(ending, by=None, scheduled_at=scheduled_at)
-            return _end(move.key, NOT_LIVE, outcome)
+            return _end(move.key, NOT_RUNNING, outcome)
         case RequestCancel(at=at):
             return _update(move.key, REQUEST_CANCEL, at=instant(at))
         case Reap(now=now, ending=ending, scheduled_at=scheduled_at):
@@ -184,7 +192,7 @@ def revise(run: Run) -> Update:
         run.key,
         REVISE,
         schedule_revision=number(run.schedule_revision),
-        max_attempts=number(run.max_attempts),
+        attempts_left=number(run.max_attempts),
         delivery=text(run.delivery),
         lane=text(run.lane),
     )
@@ -243,4 +251,4 @@ def _outcome(when: str, names: tuple[str, ...]) -> Change:
 
 
 def _named(values: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return _STATES | {f":{name}": value for name, value in values.items()}
+    return _CONSTANTS | {f":{name}": value for name, value in values.items()}

@@ -1,6 +1,7 @@
 """What the queues carry, as compact JSON with a version."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from punctual.core.identity import JobKey, RunKey
@@ -52,7 +53,7 @@ def read_shards_body(body: str) -> tuple[int, ...]:
             raise UnreadableBody("the message names no shards")
 
 
-def _record(body: str) -> dict[str, Any]:
+def _record(body: str) -> Mapping[object, object]:
     try:
         record = json.loads(body)
     except ValueError as error:

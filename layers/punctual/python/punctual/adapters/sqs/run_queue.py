@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from punctual.adapters.sqs.errors import queue_errors
 from punctual.adapters.sqs.bodies import run_body
+from punctual.adapters.sqs.errors import queue_errors
 from punctual.core.errors import StoreUnavailable
 from punctual.core.jobs import Lane
 from punctual.ports import Clock, Message, Outgoing

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from punctual.adapters.sqs.errors import queue_errors
 from punctual.adapters.sqs.bodies import shards_body
+from punctual.adapters.sqs.errors import queue_errors
 from punctual.adapters.sqs.run_queue import ENTRIES_MAX
 from punctual.core.errors import StoreUnavailable
 from punctual.core.sharding import group_count, shards_of_group
