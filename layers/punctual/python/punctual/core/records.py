@@ -14,7 +14,7 @@ from typing import Any, assert_never
 from punctual.core.instants import MILLISECOND, format_instant, parse_instant
 from punctual.core.jobs import CatchUp, Content, Delivery, HttpTarget, Overlap, Policy, Target
 from punctual.core.retry import Jitter, RetryPolicy
-from punctual.core.schedules import At, Cron, Dst, Every, Rule, Schedule
+from punctual.core.schedules import At, Cron, Dst, Every, Gap, Repeat, Rule, Schedule
 
 TEXTS_REMEMBERED = 4096
 """How many texts are not read twice; planning meets the same ones again and again."""
@@ -146,7 +146,7 @@ def _rule_to_record(rule: Rule) -> dict[str, Any]:
             if timezone != "UTC":
                 record["timezone"] = timezone
             if dst is not None:
-                record["dst"] = {"gap": str(dst.gap), "overlap": str(dst.overlap)}
+                record["dst"] = {"gap": dst.gap.value, "overlap": dst.overlap.value}
             return record
         case _:
             assert_never(rule)
@@ -161,7 +161,7 @@ def _rule_from_record(record: dict[str, Any]) -> Rule:
     return Cron(
         expression=record["cron"],
         timezone=record.get("timezone", "UTC"),
-        dst=None if dst is None else Dst(gap=dst["gap"], overlap=dst["overlap"]),
+        dst=None if dst is None else Dst(gap=Gap(dst["gap"]), overlap=Repeat(dst["overlap"])),
     )
 
 
