@@ -1,0 +1,151 @@
+"""What an executor decides once it holds a run, and what it makes of an answer."""
+
+from datetime import datetime
+
+import pytest
+
+from punctual.core.calls import Answer, CallError, ErrorType, Verdict
+from punctual.core.execution import Go, decide, judge_attempt
+from punctual.core.jobs import Epoch, JobState, Policy
+from punctual.core.retry import RetryPolicy
+from punctual.core.runs import Ending, Failure, Run, RunState
+from tests.support.builders import DAY, HOUR, MINUTE, SECOND, a_job, a_run, a_run_key
+from tests.support.clock import NINE
+
+SLOT = NINE + MINUTE
+
+
+def started(attempt: int = 1, *, slot: datetime = SLOT, **fields: object) -> Run:
+    return a_run(slot, state="running", attempt=attempt, **fields)
+
+
+class TestDecide:
+    """The job, read after the start, says whether the target is called."""
+
+    def test_a_run_that_is_wanted_is_called(self) -> None:
+        assert decide(started(), a_job(), now=SLOT) is Go.CALL
+
+    def test_a_run_of_a_job_that_is_gone_is_cancelled(self) -> None:
+        gone = [None, a_job(state=JobState.DELETED), a_job(incarnation=2)]
+
+        for job in gone:
+            ending = decide(started(), job, now=SLOT)
+
+            assert isinstance(ending, Ending)
+            assert (ending.state, ending.reason) == (RunState.CANCELLED, "deleted")
+
+    def test_a_slot_of_a_schedule_that_was_replaced_before_it_is_undone(self) -> None:
+        epochs = (Epoch(schedule_revision=1), Epoch(schedule_revision=2, since=NINE))
+
+        assert decide(started(), a_job(epochs=epochs), now=SLOT) is Go.VOID
+
+    def test_a_slot_of_a_schedule_that_was_replaced_after_it_is_carried_out(self) -> None:
+        epochs = (Epoch(schedule_revision=1), Epoch(schedule_revision=2, since=SLOT))
+
+        assert decide(started(), a_job(epochs=epochs), now=SLOT + SECOND) is Go.CALL
+
+    def test_a_slot_after_the_pause_began_is_undone_whatever_its_attempt(self) -> None:
+        job = a_job(state=JobState.PAUSED, paused_at=SLOT - SECOND)
+
+        assert decide(started(), job, now=SLOT) is Go.VOID
+        assert decide(started(attempt=2), job, now=SLOT) is Go.VOID
+
+    def test_a_slot_before_the_pause_is_skipped_unless_it_had_begun(self) -> None:
+        job = a_job(state=JobState.PAUSED, paused_at=SLOT + SECOND)
+
+        skipped = decide(started(), job, now=SLOT + MINUTE)
+
+        assert isinstance(skipped, Ending)
+        assert (skipped.state, skipped.reason) == (RunState.SKIPPED, "paused")
+        assert decide(started(attempt=2), job, now=SLOT + MINUTE) is Go.CALL
+
+    def test_a_first_attempt_past_the_start_deadline_is_missed(self) -> None:
+        job = a_job(policy=Policy(start_deadline=HOUR))
+
+        missed = decide(started(), job, now=SLOT + HOUR + SECOND)
+
+        assert isinstance(missed, Ending)
+        assert (missed.state, missed.reason) == (RunState.MISSED, "deadline")
+        assert decide(started(), job, now=SLOT + HOUR) is Go.CALL
+        assert decide(started(attempt=2), job, now=SLOT + DAY) is Go.CALL
+
+    def test_the_start_deadline_of_a_slot_before_the_creation_counts_from_the_creation(
+        self,
+    ) -> None:
+        job = a_job(created_at=NINE + DAY, policy=Policy(start_deadline=HOUR))
+
+        assert decide(started(), job, now=NINE + DAY + HOUR) is Go.CALL
+
+    def test_a_manual_run_asks_neither_epochs_nor_a_pause_that_began_later(self) -> None:
+        run = a_run(SLOT, key=a_run_key(name="m.4f2a"), state="running")
+        epochs = (Epoch(schedule_revision=2, since=NINE),)
+
+        assert decide(run, a_job(epochs=epochs), now=SLOT) is Go.CALL
+
+
+class TestJudgeAttempt:
+    """An answer becomes the outcome, or a failure that another attempt follows."""
+
+    def judge(
+        self,
+        verdict: Verdict,
+        answer: Answer,
+        *,
+        attempt: int = 1,
+        policy: RetryPolicy | None = None,
+    ) -> Ending | Failure:
+        return judge_attempt(
+            started(attempt=attempt),
+            answer,
+            verdict,
+            policy or RetryPolicy(),
+            now=SLOT + SECOND,
+            draw=0.5,
+        )
+
+    def test_a_success_keeps_what_came_back(self) -> None:
+        answer = Answer(status_code=200, body=b"ok", body_bytes=2, content_type="text/plain")
+
+        ending = self.judge(Verdict.SUCCEEDED, answer)
+
+        assert isinstance(ending, Ending)
+        assert ending.state is RunState.SUCCEEDED
+        assert ending.result is not None
+        assert (ending.result.status_code, ending.result.body) == (200, b"ok")
+
+    def test_a_retryable_failure_waits_for_another_attempt(self) -> None:
+        failure = self.judge(Verdict.RETRYABLE, Answer(status_code=503))
+
+        assert isinstance(failure, Failure)
+        assert failure.attempt == 1
+        assert failure.error.type == ErrorType.HTTP_STATUS
+        assert failure.retry_at == SLOT + 1.5 * SECOND
+
+    def test_the_targets_wish_for_a_wait_is_heard(self) -> None:
+        failure = self.judge(Verdict.RETRYABLE, Answer(status_code=503, retry_after="90"))
+
+        assert isinstance(failure, Failure)
+        assert failure.retry_at == SLOT + 91 * SECOND
+
+    @pytest.mark.parametrize(
+        ("verdict", "state"),
+        [
+            (Verdict.RETRYABLE, RunState.FAILED),
+            (Verdict.FINAL, RunState.FAILED),
+            (Verdict.TIMED_OUT, RunState.TIMED_OUT),
+        ],
+    )
+    def test_the_last_attempt_ends_the_run(self, verdict: Verdict, state: RunState) -> None:
+        answer = Answer(error=CallError(type=ErrorType.TIMEOUT, message="no answer"))
+
+        ending = self.judge(verdict, answer, attempt=3)
+
+        assert isinstance(ending, Ending)
+        assert ending.state is state
+        assert ending.error is not None
+
+    def test_a_final_failure_ends_the_run_at_its_first_attempt(self) -> None:
+        ending = self.judge(Verdict.FINAL, Answer(status_code=404))
+
+        assert isinstance(ending, Ending)
+        assert ending.state is RunState.FAILED
