@@ -36,12 +36,12 @@ class JobSpec:
 def placed(schedule: Schedule, key: JobKey, *, before: Schedule | None, now: datetime) -> Schedule:
     """Return the schedule with what only its job knows: the spread's offset, and the anchor.
 
-    An interval without `start_at` counts from the job's creation; writing the same interval again
-    keeps its slots where they are.
+    An interval without `start_at` begins one interval after it was first asked for; writing the
+    same interval again keeps its slots where they are.
     """
     rule = schedule.rule
     if isinstance(rule, Every) and schedule.start_at is None:
-        anchor = now
+        anchor = now + rule.every
         if (
             before is not None
             and isinstance(before.rule, Every)
