@@ -1,0 +1,176 @@
+"""What a run costs: write units by table and index, and requests, of the parts working together.
+
+A batch is billed like the single writes in it, but emulators count what indexes add for single
+writes only. So units are counted over an engine that sends every write alone, and requests over
+one that shares them.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from mypy_boto3_dynamodb import DynamoDBClient
+
+from punctual.core.dispatch import plan_visit
+from punctual.core.jobs import Job
+from punctual.core.runs import Finish, Run, Start
+from punctual.core.schedules import At, Schedule
+from punctual.services.dispatch import Dispatch
+from tests.support.aws_engine import client, make_engine
+from tests.support.builders import HOUR, MINUTE, SECOND, a_content, a_job, a_schedule, an_ending
+from tests.support.clock import NINE, FakeChance, FakeClock
+from tests.support.engines import Engine
+
+pytestmark = pytest.mark.emulator
+
+JOBS = 25
+"""As many as are visited together."""
+
+
+@dataclass(kw_only=True)
+class Bill:
+    """What the requests of a client cost so far."""
+
+    units: float = 0
+    """Write units, those of indexes included."""
+    requests: Counter[str] = field(default_factory=Counter)
+    """By operation."""
+
+    def watch(self, dynamodb: DynamoDBClient) -> None:
+        """Have every answer of the client added up."""
+        events = dynamodb.meta.events
+        events.register("provide-client-params.dynamodb", self._ask)
+        events.register("after-call.dynamodb", self._add)
+
+    def _ask(self, params: dict[str, Any], model: Any, **_: object) -> None:
+        self.requests[model.name] += 1
+        if "ReturnConsumedCapacity" in model.input_shape.members:
+            params["ReturnConsumedCapacity"] = "INDEXES"
+
+    def _add(self, parsed: dict[str, Any], model: Any, **_: object) -> None:
+        if model.name in {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"}:
+            consumed = parsed["ConsumedCapacity"]
+            for table in consumed if isinstance(consumed, list) else [consumed]:
+                self.units += table["CapacityUnits"]
+
+
+@contextmanager
+def billed(endpoint: str, *, batches: bool) -> Iterator[tuple[Engine, Bill]]:
+    """Open an engine whose requests are counted from the first job on."""
+    dynamodb = client("dynamodb", endpoint)
+    engine = make_engine(dynamodb, client("sqs", endpoint), clock=FakeClock(), batches=batches)
+    bill = Bill()
+    bill.watch(dynamodb)
+    yield engine, bill
+
+
+def create(engine: Engine, jobs: Sequence[Job]) -> None:
+    """Create jobs with their contents."""
+    for job in jobs:
+        engine.jobs.put_content(job.key, job.content, a_content())
+        assert engine.jobs.create(job) is None
+
+
+def jobs_every(period: timedelta) -> list[Job]:
+    """Return jobs of one tenant whose first slot is a minute away."""
+    schedule = a_schedule(period, anchor=NINE + MINUTE)
+    return [
+        a_job(f"nightly-report-{number}", schedule=schedule, next_slot=NINE + MINUTE)
+        for number in range(JOBS)
+    ]
+
+
+def carry_out_once(engine: Engine, jobs: Sequence[Job]) -> int:
+    """Visit the jobs, start and finish what was handed over, and clear the watch; count the runs.
+
+    Executors take ten runs at a time.
+    """
+    dispatch = Dispatch(
+        jobs=engine.jobs,
+        runs=engine.runs,
+        watch_list=engine.watch_list,
+        queue=engine.queue,
+        beats=engine.beats,
+        clock=engine.clock,
+        chance=FakeChance(),
+        transact=engine.transact,
+    )
+    handed_over = [
+        run
+        for job in jobs
+        if (visit := plan_visit(job, now=engine.clock.now())) is not None
+        for run in visit.runs
+    ]
+    shards = sorted({job.shard for job in jobs})
+    dispatched = dispatch(shards, deadline=NINE + HOUR)
+    assert dispatched.slots == len(handed_over)
+    for first in range(0, len(handed_over), 10):
+        carry_out(engine, handed_over[first : first + 10])
+    for rows in engine.watch_list.due(range(64), now=NINE + 3 * HOUR):
+        engine.watch_list.remove(rows)
+    return len(handed_over)
+
+
+def carry_out(engine: Engine, runs: Sequence[Run]) -> None:
+    """Start a batch of runs and finish each with an answer as long as is kept."""
+    starts = [
+        Start(key=r.key, owner="o" * 22, now=r.scheduled_at, lease_until=r.scheduled_at + MINUTE)
+        for r in runs
+    ]
+    assert all(moved.applied for moved in engine.runs.move(starts))
+    ends = [
+        Finish(
+            key=run.key,
+            owner="o" * 22,
+            ending=an_ending(at=run.scheduled_at + SECOND),
+            scheduled_at=run.scheduled_at,
+        )
+        for run in runs
+    ]
+    assert all(moved.applied for moved in engine.runs.move(ends))
+
+
+@pytest.mark.parametrize(("period", "units_max"), [(MINUTE, 3.5), (5 * MINUTE, 4.5), (HOUR, 6.2)])
+def test_a_run_costs_no_more_units_than_promised(
+    ministack: str, period: timedelta, units_max: float
+) -> None:
+    with billed(ministack, batches=False) as (engine, bill):
+        jobs = jobs_every(period)
+        create(engine, jobs)
+        bill.units = 0
+
+        count = carry_out_once(engine, jobs)
+
+        per_run = (bill.units - 1) / count  # one unit is the dispatch's own sign of life
+        assert per_run <= units_max
+
+
+def test_a_one_shot_costs_no_more_units_than_promised_in_its_whole_life(ministack: str) -> None:
+    with billed(ministack, batches=False) as (engine, bill):
+        schedule = Schedule(rule=At(at=NINE + MINUTE))
+        jobs = [
+            a_job(f"reminder-{number}", schedule=schedule, next_slot=NINE + MINUTE)
+            for number in range(JOBS)
+        ]
+
+        create(engine, jobs)
+        assert carry_out_once(engine, jobs) == JOBS
+
+        assert (bill.units - 1) / JOBS <= 10
+
+
+def test_writes_share_requests(ministack: str) -> None:
+    """25 rows or claims of a visit, and the starts or the ends of an executor's ten runs."""
+    with billed(ministack, batches=True) as (engine, bill):
+        jobs = jobs_every(MINUTE)
+        create(engine, jobs)
+        bill.requests.clear()
+
+        count = carry_out_once(engine, jobs)
+
+        assert bill.requests["BatchExecuteStatement"] / count <= 0.25
+        assert not bill.requests.keys() & {"PutItem", "UpdateItem", "DeleteItem"}

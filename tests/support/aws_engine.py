@@ -1,0 +1,175 @@
+"""The AWS engine, opened for the contract tests: over MiniStack's sockets, or over moto within.
+
+moto is not atomic and answers PartiQL batches wrongly, so there every write is a request of its
+own, and nothing that depends on two writers is asked of it.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import boto3
+from botocore.config import Config
+from moto import mock_aws
+
+from punctual.adapters.dynamodb.beats import DynamoBeats
+from punctual.adapters.dynamodb.job_store import DynamoJobStore
+from punctual.adapters.dynamodb.run_store import DynamoRunStore
+from punctual.adapters.dynamodb.table import Table
+from punctual.adapters.dynamodb.transact import one_by_one
+from punctual.adapters.dynamodb.watch_list import DynamoWatchList
+from punctual.adapters.sqs.bodies import read_run_body, read_shards_body
+from punctual.adapters.sqs.run_queue import SqsRunQueue
+from punctual.adapters.sqs.shard_queue import SqsShardQueue
+from punctual.core.jobs import Lane
+from punctual.ports import Message
+from tests.support.clock import FakeChance, FakeClock
+from tests.support.engines import Engine
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+SLACK = timedelta(milliseconds=250)
+"""An emulated queue delivers this much after the second it was asked for."""
+
+
+@contextmanager
+def moto_engine(clock: FakeClock, folder: Path) -> Iterator[Engine]:
+    """Open the engine over moto, within the process."""
+    with mock_aws():
+        yield make_engine(client("dynamodb"), client("sqs"), clock=clock, batches=False)
+
+
+@contextmanager
+def ministack_engine(clock: FakeClock, endpoint: str) -> Iterator[Engine]:
+    """Open the engine over a MiniStack that runs, with a table and queues of its own."""
+    yield make_engine(client("dynamodb", endpoint), client("sqs", endpoint), clock=clock)
+
+
+def client(service: Any, endpoint: str | None = None) -> Any:
+    """Return a low-level client of an emulator; MiniStack does not check the credentials."""
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name="eu-central-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 3}),
+    )
+
+
+def make_engine(
+    dynamodb: "DynamoDBClient", sqs: "SQSClient", *, clock: FakeClock, batches: bool = True
+) -> Engine:
+    """Make a table and queues that nobody else uses, and every port over them."""
+    name = f"punctual-{uuid4().hex[:12]}"
+    create_table(dynamodb, name)
+    urls = {lane: create_queue(sqs, f"{name}-{lane}") for lane in Lane}
+    shard_url = create_queue(sqs, f"{name}-shards.fifo")
+    table = Table(dynamodb, name, clock=clock, chance=FakeChance(), batches=batches)
+
+    def receive() -> Sequence[Message]:
+        return [
+            Message(key=read_run_body(body), receipt=handle)
+            for body, handle in _receive(sqs, urls[Lane.FAST])
+        ]
+
+    def woken() -> Sequence[tuple[int, ...]]:
+        shards = []
+        for body, handle in _receive(sqs, shard_url):
+            shards.append(read_shards_body(body))
+            sqs.delete_message(QueueUrl=shard_url, ReceiptHandle=handle)
+        return sorted(shards)
+
+    def pass_time(duration: timedelta) -> None:
+        time.sleep((duration + SLACK).total_seconds())
+        clock.advance(duration)
+
+    return Engine(
+        jobs=DynamoJobStore(table, clock=clock),
+        runs=DynamoRunStore(table, clock=clock),
+        watch_list=DynamoWatchList(table),
+        beats=DynamoBeats(table),
+        queue=SqsRunQueue(sqs, urls=urls, clock=clock),
+        shards=SqsShardQueue(sqs, url=shard_url, shards_per_message=16),
+        transact=one_by_one,
+        clock=clock,
+        receive=receive,
+        woken=woken,
+        pass_time=pass_time,
+        early_max=timedelta(seconds=1),
+    )
+
+
+def create_table(dynamodb: "DynamoDBClient", name: str) -> None:
+    """Make a table with the indexes that the engine asks."""
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+            {"AttributeName": "due_shard", "AttributeType": "N"},
+            {"AttributeName": "due_at", "AttributeType": "N"},
+            {"AttributeName": "tenant", "AttributeType": "S"},
+            {"AttributeName": "job_id", "AttributeType": "S"},
+        ],
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "due",
+                "KeySchema": [
+                    {"AttributeName": "due_shard", "KeyType": "HASH"},
+                    {"AttributeName": "due_at", "KeyType": "RANGE"},
+                ],
+                "Projection": {
+                    "ProjectionType": "INCLUDE",
+                    "NonKeyAttributes": [
+                        "incarnation",
+                        "revision",
+                        "schedule_revision",
+                        "schedule",
+                        "policy",
+                        "ordinal",
+                        "resumed_at",
+                        "created_at",
+                    ],
+                },
+            },
+            {
+                "IndexName": "jobs",
+                "KeySchema": [
+                    {"AttributeName": "tenant", "KeyType": "HASH"},
+                    {"AttributeName": "job_id", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            },
+        ],
+    )
+
+
+def create_queue(sqs: "SQSClient", name: str) -> str:
+    """Make a queue, a FIFO queue where the name says so; return its URL."""
+    if name.endswith(".fifo"):
+        return sqs.create_queue(QueueName=name, Attributes={"FifoQueue": "true"})["QueueUrl"]
+    return sqs.create_queue(QueueName=name)["QueueUrl"]
+
+
+def _receive(sqs: "SQSClient", url: str) -> Iterator[tuple[str, str]]:
+    """Yield body and receipt handle of every message that is there, and keep each out of sight."""
+    while True:
+        response = sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=43_200
+        )
+        if not response.get("Messages"):
+            return
+        for message in response["Messages"]:
+            yield message["Body"], message["ReceiptHandle"]
