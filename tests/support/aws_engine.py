@@ -28,7 +28,7 @@ from punctual.adapters.sqs.shard_queue import SqsShardQueue
 from punctual.core.jobs import Lane
 from punctual.ports import Message
 from tests.support.clock import FakeChance, FakeClock
-from tests.support.engines import Engine
+from tests.support.engines import Engine, OpenEngine
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -39,16 +39,20 @@ SLACK = timedelta(milliseconds=250)
 
 
 @contextmanager
-def moto_engine(clock: FakeClock, folder: Path) -> Iterator[Engine]:
-    """Open the engine over moto, within the process."""
+def moto_engine(clock: FakeClock, _: Path) -> Iterator[Engine]:
+    """Open the engine over moto, within the process; its folder stays empty."""
     with mock_aws():
         yield make_engine(client("dynamodb"), client("sqs"), clock=clock, batches=False)
 
 
-@contextmanager
-def ministack_engine(clock: FakeClock, endpoint: str) -> Iterator[Engine]:
-    """Open the engine over a MiniStack that runs, with a table and queues of its own."""
-    yield make_engine(client("dynamodb", endpoint), client("sqs", endpoint), clock=clock)
+def ministack_engine(endpoint: str) -> OpenEngine:
+    """Say how to open the engine over a MiniStack that runs, with a table and queues of its own."""
+
+    @contextmanager
+    def open_engine(clock: FakeClock, _: Path) -> Iterator[Engine]:
+        yield make_engine(client("dynamodb", endpoint), client("sqs", endpoint), clock=clock)
+
+    return open_engine
 
 
 def client(service: Any, endpoint: str | None = None) -> Any:
