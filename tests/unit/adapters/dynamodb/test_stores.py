@@ -83,6 +83,27 @@ def test_a_job_that_cannot_be_read_takes_no_other_along(world: World) -> None:
     assert world.jobs.read([bad.key, good.key]) == {good.key: good}
 
 
+def test_a_content_that_cannot_be_read_takes_no_other_along(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And what it holds, which may be secrets, stays out of the log."""
+    good, bad = a_job("good"), a_job("bad")
+    for job in (good, bad):
+        world.jobs.put_content(job.key, job.content, a_content())
+    for sort, broken in ((content_sort(bad.content), "secret"), (content_sort("stub"), None)):
+        item = address(job_partition(bad.key), sort)
+        if broken is not None:
+            item["content"] = {"S": broken}
+        world.dynamodb.put_item(TableName=TABLE, Item=item)
+
+    refs = [(bad.key, bad.content), (bad.key, "stub"), (good.key, good.content)]
+    contents = world.jobs.read_contents(refs)
+
+    assert contents == {(good.key, good.content): a_content()}
+    assert "content cannot be read" in caplog.text
+    assert "secret" not in caplog.text
+
+
 def test_a_deleted_jobs_contents_end_with_its_tombstone(world: World) -> None:
     job = a_job()
     world.jobs.put_content(job.key, job.content, a_content())

@@ -1,5 +1,6 @@
 """Delays, batches and partial failures of the queues."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -82,7 +83,7 @@ def test_a_message_is_delayed_by_whole_seconds_and_never_late(
         "Id": "0",
         "MessageBody": run_body(key(0)),
         "DelaySeconds": delay_seconds,
-        "MessageGroupId": "acme",
+        "MessageGroupId": ANY,
     }
     add_send(stubber, URLS[Lane.FAST], [entry], {"Successful": successful(0)})
 
@@ -99,6 +100,30 @@ def test_ten_messages_share_a_request_and_each_lane_has_its_queue(
     add_send(stubber, URLS[Lane.SLOW], ANY, {"Successful": successful(3)})
 
     assert queue.send(messages) == [True] * 12
+
+
+def test_every_tenant_has_a_group_whatever_its_name(
+    client: SQSClient, queue: SqsRunQueue, stubber: Stubber
+) -> None:
+    """Groups take 128 characters of a narrow set, and one that is refused fails ten messages."""
+    entries: list[dict[str, Any]] = []
+    client.meta.events.register(
+        "provide-client-params.sqs.SendMessageBatch",
+        lambda params, **_: entries.extend(params["Entries"]),
+    )
+    add_send(stubber, URLS[Lane.FAST], ANY, {"Successful": successful(0, 1, 2, 3)})
+
+    queue.send(
+        [
+            Outgoing(key=RunKey(JobKey(tenant, "report"), 1, "x"), lane=Lane.FAST, at=NINE)
+            for tenant in ("acme", "acme", "Bänk & Söhne", "t" * 500)
+        ]
+    )
+
+    groups = [entry["MessageGroupId"] for entry in entries]
+    assert all(re.fullmatch(r"[0-9a-f]{16}", group) for group in groups)
+    assert groups[0] == groups[1]
+    assert len(set(groups)) == 3
 
 
 def test_a_message_that_the_queue_did_not_take_is_told_from_the_others(

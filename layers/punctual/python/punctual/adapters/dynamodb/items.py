@@ -213,7 +213,10 @@ def content_from_item(item: Item) -> Content:
     Raises:
         UnreadableRecord: It is not one; the message shows nothing of it.
     """
-    return content_from_text(item["content"]["S"])
+    try:
+        return content_from_text(item["content"]["S"])
+    except (KeyError, TypeError):
+        raise UnreadableRecord("not a content") from None
 
 
 def run_to_item(run: Run) -> dict[str, Any]:

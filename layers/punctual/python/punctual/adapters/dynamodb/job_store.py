@@ -106,11 +106,11 @@ class DynamoJobStore:
     def change(self, job: Job, *, seen: Job) -> bool:
         """See `JobStore.change`."""
         deletes = job.state is JobState.DELETED
+        # Read before the tombstone stands, so that none of a later life is among them.
         contents = self._contents_of(job.key) if deletes else []
         item = job_to_item(job)
         if deletes:
-            ends_at = job.updated_at + TOMBSTONE_KEPT
-            item["ttl"] = seconds(ends_at)
+            item["ttl"] = seconds(job.updated_at + TOMBSTONE_KEPT)
         when = "#revision = :revision AND #state = :state AND "
         values = {":revision": number(seen.revision), ":state": text(seen.state)}
         if seen.next_slot is None:
@@ -171,7 +171,10 @@ class DynamoJobStore:
                     [address(*place) for place in missing], consistent=consistent
                 ):
                     name = wanted[item["pk"]["S"], item["sk"]["S"]]
-                    found[name] = content_from_item(item)
+                    try:
+                        found[name] = content_from_item(item)
+                    except UnreadableRecord:
+                        logger.exception("content cannot be read: %s", name[1])
         return found
 
     def due(self, shards: Sequence[int], *, until: datetime) -> Iterable[Sequence[DueJob]]:

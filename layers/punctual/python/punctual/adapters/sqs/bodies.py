@@ -66,4 +66,5 @@ def _record(body: str) -> Mapping[object, object]:
 
 
 def _text(record: dict[str, Any]) -> str:
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+    # In ASCII, since SQS refuses a whole batch for one character that XML does not know.
+    return json.dumps(record, separators=(",", ":"))

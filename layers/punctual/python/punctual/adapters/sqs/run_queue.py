@@ -1,7 +1,9 @@
 """The run queue of each lane, over SQS standard queues."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -80,8 +82,7 @@ class SqsRunQueue:
                         "Id": str(index),
                         "MessageBody": run_body(message.key),
                         "DelaySeconds": _delay_seconds(message.at, now=now),
-                        # On a standard queue: no tenant's burst makes the others wait.
-                        "MessageGroupId": message.key.job.tenant,
+                        "MessageGroupId": _fair_group(message.key.job.tenant),
                     }
                     for index, message in messages.items()
                 ],
@@ -113,6 +114,15 @@ class SqsRunQueue:
 
     def acknowledge(self, messages: Sequence[Message]) -> None:
         """See `RunQueue.acknowledge`: Lambda deletes what the handler does not hand back."""
+
+
+@lru_cache(maxsize=1024)
+def _fair_group(tenant: str) -> str:
+    """Return the group that makes a standard queue fair: no tenant's burst makes others wait.
+
+    A digest, since a tenant's name may hold characters that a group's may not.
+    """
+    return hashlib.sha256(tenant.encode()).hexdigest()[:16]
 
 
 def _delay_seconds(at: datetime, *, now: datetime) -> int:
