@@ -16,6 +16,7 @@ import boto3
 from botocore.config import Config
 from moto import mock_aws
 
+from infra.definitions import FAST, SHARDS, SLOW
 from punctual.adapters.dynamodb.beats import DynamoBeats
 from punctual.adapters.dynamodb.job_store import DynamoJobStore
 from punctual.adapters.dynamodb.run_store import DynamoRunStore
@@ -29,6 +30,7 @@ from punctual.core.jobs import Lane
 from punctual.ports import Message
 from tests.support.clock import FakeChance, FakeClock
 from tests.support.engines import Engine, OpenEngine
+from tests.support.tables import create_queues, create_table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -73,8 +75,9 @@ def make_engine(
     """Make a table and queues that nobody else uses, and every port over them."""
     name = f"punctual-{uuid4().hex[:12]}"
     create_table(dynamodb, name)
-    urls = {lane: create_queue(sqs, f"{name}-{lane}") for lane in Lane}
-    shard_url = create_queue(sqs, f"{name}-shards.fifo")
+    queue_urls = create_queues(sqs, prefix=f"{name}-")
+    urls = {Lane.FAST: queue_urls[FAST.name], Lane.SLOW: queue_urls[SLOW.name]}
+    shard_url = queue_urls[SHARDS.name]
     table = Table(dynamodb, name, clock=clock, chance=FakeChance(), batches=batches)
 
     def receive() -> Sequence[Message]:
@@ -108,63 +111,6 @@ def make_engine(
         pass_time=pass_time,
         early_max=timedelta(seconds=1),
     )
-
-
-def create_table(dynamodb: "DynamoDBClient", name: str) -> None:
-    """Make a table with the indexes that the engine asks."""
-    dynamodb.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-            {"AttributeName": "due_shard", "AttributeType": "N"},
-            {"AttributeName": "due_at", "AttributeType": "N"},
-            {"AttributeName": "tenant", "AttributeType": "S"},
-            {"AttributeName": "job_id", "AttributeType": "S"},
-        ],
-        KeySchema=[
-            {"AttributeName": "pk", "KeyType": "HASH"},
-            {"AttributeName": "sk", "KeyType": "RANGE"},
-        ],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": "due",
-                "KeySchema": [
-                    {"AttributeName": "due_shard", "KeyType": "HASH"},
-                    {"AttributeName": "due_at", "KeyType": "RANGE"},
-                ],
-                "Projection": {
-                    "ProjectionType": "INCLUDE",
-                    "NonKeyAttributes": [
-                        "incarnation",
-                        "revision",
-                        "schedule_revision",
-                        "schedule",
-                        "policy",
-                        "ordinal",
-                        "resumed_at",
-                        "created_at",
-                    ],
-                },
-            },
-            {
-                "IndexName": "jobs",
-                "KeySchema": [
-                    {"AttributeName": "tenant", "KeyType": "HASH"},
-                    {"AttributeName": "job_id", "KeyType": "RANGE"},
-                ],
-                "Projection": {"ProjectionType": "KEYS_ONLY"},
-            },
-        ],
-    )
-
-
-def create_queue(sqs: "SQSClient", name: str) -> str:
-    """Make a queue, a FIFO queue where the name says so; return its URL."""
-    if name.endswith(".fifo"):
-        return sqs.create_queue(QueueName=name, Attributes={"FifoQueue": "true"})["QueueUrl"]
-    return sqs.create_queue(QueueName=name)["QueueUrl"]
 
 
 def _receive(sqs: "SQSClient", url: str) -> Iterator[tuple[str, str]]:

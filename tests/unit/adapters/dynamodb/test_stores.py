@@ -16,10 +16,11 @@ from punctual.adapters.dynamodb.keys import JOB, content_sort, job_partition
 from punctual.adapters.dynamodb.table import Table
 from punctual.core.jobs import Job, JobState
 from punctual.ports import Beat
-from tests.support.aws_engine import client, create_table, make_engine
+from tests.support.aws_engine import client, make_engine
 from tests.support.builders import DAY, HOUR, MINUTE, a_content, a_job, a_tombstone
 from tests.support.clock import NINE, FakeChance, FakeClock
 from tests.support.engines import Engine
+from tests.support.tables import create_table
 
 TABLE = "jobs"
 
