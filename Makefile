@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-aws check test coverage synth format lock clean
+.PHONY: help run run-aws check test bench coverage synth format lock clean
 
 help:  ## say what there is
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ check: .venv/ready node_modules/ready  ## what CI runs, in its order
 test: .venv/ready node_modules/ready  ## every kind of test that needs no account
 	$(BIN)/pytest -n 2
 	$(BIN)/pytest -m "(emulator or e2e) and not nightly" $(LOOPBACK)
+
+bench: .venv/ready  ## the host on this machine under load, as JSON lines (ARGS="w1 w3 --rounds 3")
+	@$(BIN)/python -m benchmarks.workloads $(ARGS)
 
 coverage: .venv/ready  ## which branches the fast tests never took
 	$(BIN)/pytest -n 2 --cov --cov-report=term
