@@ -23,10 +23,10 @@ class Repeat(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dst:
-    """What a job wants instead of the rule when its zone changes its clocks."""
+    """What a job wants instead of the rule when its zone changes its clocks; None: the rule."""
 
-    gap: Gap = Gap.AFTER
-    overlap: Repeat = Repeat.FIRST
+    gap: Gap | None = None
+    overlap: Repeat | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
