@@ -1,0 +1,169 @@
+"""One HTTP call: a request to a vetted address, and the answer to it, within one deadline."""
+
+import asyncio
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientConnectorError,
+    ClientHandlerType,
+    ClientOSError,
+    ClientRequest,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    ConnectionTimeoutError,
+    ServerDisconnectedError,
+)
+from yarl import URL
+
+from punctual.adapters.targets.failures import ConnectionBroke, failure, timed_out
+from punctual.adapters.targets.lookups import AddressRefused, Lookups
+from punctual.core.addresses import check_url
+from punctual.core.calls import BODY_KEPT_MAX, BODY_READ_MAX, Answer, Call, CallError
+
+CONNECT_MAX = 10.0
+"""Seconds until a connection stands, TLS included; the addresses of a name share them."""
+
+TEXT_KEPT_MAX = 128
+"""Characters kept of a header of the answer."""
+
+
+async def exchange(
+    call: Call, *, deadline: float, session: ClientSession, lookups: Lookups, cloud: bool
+) -> Answer:
+    """Carry out one call, and say what came of it, whatever that is.
+
+    Cancelling it closes the call: the answer then has the error type `aborted`.
+
+    Args:
+        call: Its URL is checked once more, since its templates are filled by now.
+        deadline: On the clock of the loop.
+        session: One of `http.open_session`, which sees to it that a request is sent once.
+        lookups: What its host's addresses are, and which of them may be called.
+        cloud: Whether only what may be called from the cloud may be called.
+    """
+    received = _Received()
+    timeout = asyncio.timeout_at(deadline)
+    try:
+        async with timeout:
+            url = _readable(call.url, cloud=cloud)
+            addresses = await lookups.vetted(url.raw_host or "")
+            await received.read(await _send(call, url, addresses, session=session))
+    except TimeoutError as error:
+        if timeout.expired():
+            return received.answer(timed_out(call.timeout, answering=received.began))
+        return received.answer(failure(error))
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - all of it is an answer
+        return received.answer(failure(error))
+    return received.answer()
+
+
+async def send_once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Keep the library from sending a request again that a broken connection may have delivered.
+
+    It would do so, in one attempt of ours, for methods that HTTP calls idempotent. Whether to call
+    again is for the run's retry policy, which tells the target the number of the attempt.
+    """
+    try:
+        return await handler(request)
+    except ClientConnectorError:
+        raise  # never sent, and the library does not try again
+    except (ClientOSError, ServerDisconnectedError) as error:
+        raise ConnectionBroke from error
+
+
+def _readable(url: str, *, cloud: bool) -> URL:
+    """Return the URL as it stands, but for letters that no request line may hold."""
+    if reason := check_url(url, cloud=cloud):
+        raise AddressRefused(f"the URL is refused: {reason}")
+    return URL(url if url.isascii() else _percent_encoded(url), encoded=True)
+
+
+def _percent_encoded(url: str) -> str:
+    return "".join(letter if letter.isascii() else quote(letter) for letter in url)
+
+
+async def _send(
+    call: Call, url: URL, addresses: Sequence[str], *, session: ClientSession
+) -> ClientResponse:
+    """Send the request to the first address that is connected.
+
+    The name is in the `Host` header, in SNI and in what the certificate must be valid for; a
+    connection is kept for the name *and* the address, so that one is used again only by a call
+    whose own lookup found that address and vetted it.
+    """
+    timeout = ClientTimeout(total=None, sock_connect=CONNECT_MAX / len(addresses))
+
+    async def send_to(address: str) -> ClientResponse:
+        return await session.request(
+            call.method,
+            url.with_host(address),
+            headers=(("Host", url.host_port_subcomponent or ""), *call.headers),
+            data=call.body or None,
+            skip_auto_headers=None if call.body else ("Content-Type",),
+            allow_redirects=False,
+            server_hostname=url.raw_host,
+            timeout=timeout,
+        )
+
+    *others, last = addresses
+    for address in others:
+        try:
+            return await send_to(address)
+        except ClientConnectorCertificateError:
+            raise
+        except (ClientConnectorError, ConnectionTimeoutError):
+            continue  # nothing was sent
+    return await send_to(last)
+
+
+class _Received:
+    """What has come of an answer so far."""
+
+    def __init__(self) -> None:
+        self._response: ClientResponse | None = None
+        self._kept = b""
+        self._bytes = 0
+
+    @property
+    def began(self) -> bool:
+        """Whether the head of the answer is there."""
+        return self._response is not None
+
+    async def read(self, response: ClientResponse) -> None:
+        """Read the body to its end, or a little further than `BODY_READ_MAX`."""
+        self._response = response
+        try:
+            while self._bytes <= BODY_READ_MAX:
+                chunk = await response.content.readany()
+                if not chunk:
+                    break
+                if len(self._kept) < BODY_KEPT_MAX:
+                    self._kept = (self._kept + chunk)[:BODY_KEPT_MAX]
+                self._bytes += len(chunk)
+        finally:
+            response.close()  # keeps the connection if the answer was read to its end
+
+    def answer(self, error: CallError | None = None) -> Answer:
+        """Return what came, and the error that ended it."""
+        if self._response is None:
+            return Answer(error=error)
+        return Answer(
+            status_code=self._response.status,
+            content_type=_text(self._response.headers.get("Content-Type")),
+            retry_after=_text(self._response.headers.get("Retry-After")),
+            body=self._kept,
+            body_bytes=self._bytes,
+            truncated=self._bytes > len(self._kept),
+            error=error,
+        )
+
+
+def _text(header: str | None) -> str | None:
+    """Return a header as text that can be stored: ASCII, printable, not long."""
+    if header is None:
+        return None
+    kept = header[:TEXT_KEPT_MAX]
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in kept)

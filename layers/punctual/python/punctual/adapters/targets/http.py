@@ -1,0 +1,110 @@
+"""HTTP targets: calls go out side by side, from a thread of their own."""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import timedelta
+from threading import Lock, Thread
+from time import monotonic
+
+from punctual.adapters.targets.caller import Caller
+from punctual.adapters.targets.lookups import LookUp, addresses_of
+from punctual.adapters.targets.mailbox import Mailbox
+from punctual.core.calls import Answer, Call
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # no dependency of the functions, which have ten calls at a time
+    from asyncio import new_event_loop  # type: ignore[assignment]
+
+END_MAX = 0.9
+"""Seconds that the thread gets to end in."""
+
+
+class HttpTargets:
+    """Fills `Targets` for HTTP; every method may be called from any thread.
+
+    One serves a process for its life. Its thread and its connections come with the first call.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow_private: bool,
+        tls: ssl.SSLContext | None = None,
+        look_up: LookUp = addresses_of,
+        new_loop: Callable[[], asyncio.AbstractEventLoop] = new_event_loop,
+    ) -> None:
+        """Take note of how to call.
+
+        Args:
+            allow_private: On one machine: http, any port, loopback and private networks too.
+            tls: What certificates are checked against; None for the authorities the system trusts.
+            look_up: Resolves names.
+            new_loop: Makes the event loop; its clock must be the monotonic one.
+        """
+        self._allow_private = allow_private
+        self._tls = tls
+        self._look_up = look_up
+        self._new_loop = new_loop
+        self._answers: Mailbox[tuple[Call, Answer]] = Mailbox()
+        self._thread = Thread(target=self._run, name="targets", daemon=True)
+        self._lock = Lock()
+        self._caller: Future[Caller] = Future()
+
+    def launch(self, calls: Sequence[Call]) -> None:
+        """See `Targets.launch`. The time of the calls begins here."""
+        launched_at = monotonic()
+        self._on_the_loop(lambda caller: caller.begin(calls, launched_at=launched_at))
+
+    def collect(self, *, wait: timedelta) -> Sequence[tuple[Call, Answer]]:
+        """See `Targets.collect`. Returns early, and perhaps nothing, once `wake` is called.
+
+        Raises:
+            RuntimeError: The thread has died; no answer will ever come.
+        """
+        return self._answers.take(wait=wait.total_seconds())
+
+    def abort(self, call: Call) -> None:
+        """See `Targets.abort`. A call that has ended is left as it is."""
+        self._on_the_loop(lambda caller: caller.abort(call))
+
+    def wake(self) -> None:
+        """Make the `collect` that waits return at once, or else the next one."""
+        self._answers.wake()
+
+    def close(self) -> None:
+        """Close every call and connection, and end the thread, within a second."""
+        with self._lock:
+            if self._thread.ident is None:
+                self._caller.cancel()
+                return
+        self._on_the_loop(Caller.stop)
+        self._thread.join(END_MAX)
+
+    def _on_the_loop(self, work: Callable[[Caller], None]) -> None:
+        with self._lock:
+            if self._thread.ident is None and not self._caller.cancelled():
+                self._thread.start()
+        caller = self._caller.result()
+        caller.loop.call_soon_threadsafe(work, caller)
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=self._new_loop) as runner:
+                runner.run(self._work())
+        except BaseException as fault:  # noqa: BLE001 - raised where the answers are waited for
+            if not self._caller.done():
+                self._caller.set_exception(fault)
+            self._answers.fail(fault)
+
+    async def _work(self) -> None:
+        caller = Caller(
+            allow_private=self._allow_private,
+            tls=self._tls,
+            look_up=self._look_up,
+            hand_on=self._answers.put,
+        )
+        self._caller.set_result(caller)
+        await caller.work()
