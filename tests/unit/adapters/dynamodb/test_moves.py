@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from punctual.adapters.dynamodb.moves import was_applied, write_of
+from punctual.adapters.dynamodb.moves import write_of
 from punctual.adapters.dynamodb.writes import Delete, Update
 from punctual.core.runs import (
     Cancel,
@@ -22,6 +22,7 @@ from punctual.core.runs import (
     VoidQueued,
     Wait,
     after,
+    was_applied,
 )
 from tests.support.builders import MINUTE, SECOND, a_failure, a_run, a_run_key, an_ending
 from tests.support.clock import NINE

@@ -11,10 +11,10 @@ from moto import mock_aws
 
 from punctual.adapters.dynamodb import job_store
 from punctual.adapters.dynamodb.items import address, is_expired
-from punctual.adapters.dynamodb.job_store import TOMBSTONE_KEPT, DynamoJobStore
+from punctual.adapters.dynamodb.job_store import DynamoJobStore
 from punctual.adapters.dynamodb.keys import JOB, content_sort, job_partition
 from punctual.adapters.dynamodb.table import Table
-from punctual.core.jobs import Job, JobState
+from punctual.core.jobs import TOMBSTONE_KEPT, Job, JobState
 from punctual.ports import Beat
 from tests.support.aws_engine import client, make_engine
 from tests.support.builders import DAY, HOUR, MINUTE, a_content, a_job, a_tombstone

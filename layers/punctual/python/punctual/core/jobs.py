@@ -122,6 +122,9 @@ class Epoch:
     """In force for slots strictly later than this; None: from the job's first slot on."""
 
 
+TOMBSTONE_KEPT = timedelta(days=90)
+"""How long a deleted job's id remembers that it was used; its contents go with it."""
+
 EPOCHS_MAX = 16
 """A job that needs all its epochs takes no further change of its slots until one may go."""
 

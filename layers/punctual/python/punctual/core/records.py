@@ -1,4 +1,4 @@
-"""Schedules, policies and contents as text, the way every store keeps them.
+"""Schedules, policies, contents and the like as text, the way every store keeps them.
 
 The text is compact, readable and canonical: equal values have equal texts. A field that has its
 default is left out, so the defaults written here are part of the format: they stay as they are
@@ -11,10 +11,27 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, assert_never
 
-from punctual.core.instants import MILLISECOND, format_instant, parse_instant
-from punctual.core.jobs import CatchUp, Content, Delivery, HttpTarget, Overlap, Policy, Target
+from punctual.core.identity import JobKey, RunKey
+from punctual.core.instants import (
+    MILLISECOND,
+    epoch_ms,
+    format_instant,
+    from_epoch_ms,
+    parse_instant,
+)
+from punctual.core.jobs import (
+    CatchUp,
+    Content,
+    Delivery,
+    Epoch,
+    HttpTarget,
+    Overlap,
+    Policy,
+    Target,
+)
 from punctual.core.retry import Jitter, RetryPolicy
 from punctual.core.schedules import At, Cron, Dst, Every, Gap, Repeat, Rule, Schedule
+from punctual.core.watching import Reference
 
 TEXTS_REMEMBERED = 4096
 """How many texts are not read twice; planning meets the same ones again and again."""
@@ -128,6 +145,60 @@ def content_from_text(text: str) -> Content:
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         raise UnreadableRecord("not a content") from None
+
+
+def epochs_to_text(epochs: tuple[Epoch, ...]) -> str:
+    """Write epochs: `[[1,null],[2,1764579600000]]`."""
+    return _text(
+        [
+            [epoch.schedule_revision, None if epoch.since is None else epoch_ms(epoch.since)]
+            for epoch in epochs
+        ]
+    )
+
+
+@lru_cache(maxsize=TEXTS_REMEMBERED)
+def epochs_from_text(text: str) -> tuple[Epoch, ...]:
+    """Read what `epochs_to_text` wrote.
+
+    Raises:
+        UnreadableRecord: It did not write this.
+    """
+    try:
+        return tuple(
+            Epoch(
+                schedule_revision=revision,
+                since=None if since is None else from_epoch_ms(since),
+            )
+            for revision, since in json.loads(text)
+        )
+    except (TypeError, ValueError) as error:
+        raise UnreadableRecord(f"not epochs: {text[:200]!r}") from error
+
+
+def references_to_text(references: tuple[Reference, ...]) -> str:
+    """Write references, neighbours of one job together: `[["acme","report",1,3,"2026…Z",…],…]`.
+
+    The numbers are the job's incarnation and the schedule revision.
+    """
+    groups: list[list[str | int]] = []
+    named: tuple[JobKey, int, int] | None = None
+    for reference in references:
+        key = reference.key
+        if named != (key.job, key.incarnation, reference.schedule_revision):
+            named = (key.job, key.incarnation, reference.schedule_revision)
+            groups.append([key.job.tenant, key.job.job_id, *named[1:]])
+        groups[-1].append(key.name)
+    return _text(groups)
+
+
+def references_from_text(text: str) -> tuple[Reference, ...]:
+    """Read what `references_to_text` wrote."""
+    return tuple(
+        Reference(RunKey(JobKey(tenant, job_id), incarnation, name), revision)
+        for tenant, job_id, incarnation, revision, *names in json.loads(text)
+        for name in names
+    )
 
 
 def content_ref(content: Content) -> str:
@@ -274,5 +345,4 @@ def _instant(text: str | None) -> datetime | None:
     return None if text is None else parse_instant(text)
 
 
-def _text(record: dict[str, Any]) -> str:
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode

@@ -345,6 +345,34 @@ def after(move: Move, run: Run) -> Run | None:
             assert_never(move)
 
 
+def was_applied(move: Move, run: Run | None) -> bool:
+    """Say whether the row that refused `move` is what the same move left, its answer lost.
+
+    Args:
+        move: A move that `permits` refused, or that found no row.
+        run: The row as it stands, or None when there is none.
+    """
+    match move:
+        case Start(owner=owner):
+            return run is not None and run.held_by(owner)
+        case Finish(owner=owner):
+            return run is not None and run.finished_by == owner
+        case Retry(failure=failure):
+            return run is not None and (
+                run.state is RunState.RETRYING
+                and run.retry_at == failure.retry_at
+                and run.failures[-1:] == (failure,)
+            )
+        case Wait(retry_at=retry_at, reason=reason):
+            return run is not None and (
+                run.state is RunState.RETRYING and run.retry_at == retry_at and run.reason == reason
+            )
+        case Void() | VoidQueued():
+            return run is None
+        case _:
+            return False
+
+
 def _past(instant: datetime | None, now: datetime) -> bool:
     return instant is not None and instant <= now
 

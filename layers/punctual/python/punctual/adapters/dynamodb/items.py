@@ -8,22 +8,25 @@ that ended well takes about 450 bytes without its answer's body, of the 1,024 of
 Written by hand for speed: the dispatchers spend most of their time here.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from punctual.adapters.dynamodb import keys
 from punctual.core.calls import CallError
-from punctual.core.identity import JobKey, RunKey
+from punctual.core.identity import JobKey
 from punctual.core.instants import epoch_ms, from_epoch_ms
-from punctual.core.jobs import Content, Delivery, DueJob, Epoch, Job, JobState, Lane
+from punctual.core.jobs import Content, Delivery, DueJob, Job, JobState, Lane
 from punctual.core.records import (
     UnreadableRecord,
     content_from_text,
     content_to_text,
+    epochs_from_text,
+    epochs_to_text,
     policy_from_text,
     policy_to_text,
+    references_from_text,
+    references_to_text,
     schedule_from_text,
     schedule_to_text,
 )
@@ -37,7 +40,7 @@ from punctual.core.runs import (
     Stretch,
     Trigger,
 )
-from punctual.core.watching import Reference, WatchRow
+from punctual.core.watching import WatchRow
 from punctual.ports import Beat
 
 Item = Mapping[str, Any]
@@ -101,7 +104,7 @@ def job_to_item(job: Job) -> dict[str, Any]:
         "schedule": text(schedule_to_text(job.schedule)),
         "policy": text(policy_to_text(job.policy)),
         "ordinal": number(job.ordinal),
-        "epochs": text(_epochs_to_text(job.epochs)),
+        "epochs": text(epochs_to_text(job.epochs)),
         "content": text(job.content),
         "fingerprint": text(job.fingerprint),
         "created_at": instant(job.created_at),
@@ -145,7 +148,7 @@ def job_from_item(item: Item) -> Job:
             policy=policy_from_text(item["policy"]["S"]),
             next_slot=_optional_instant(item, "next_slot"),
             ordinal=int(item["ordinal"]["N"]),
-            epochs=_epochs_from_text(item["epochs"]["S"]),
+            epochs=epochs_from_text(item["epochs"]["S"]),
             name=_optional_text(item, "name"),
             content=item["content"]["S"],
             fingerprint=item["fingerprint"]["S"],
@@ -181,25 +184,6 @@ def due_job_from_item(item: Item) -> DueJob:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableRecord("not a due job") from error
-
-
-def _epochs_to_text(epochs: tuple[Epoch, ...]) -> str:
-    """Write epochs: `[[1,null],[2,1764579600000]]`."""
-    record = [
-        [epoch.schedule_revision, None if epoch.since is None else epoch_ms(epoch.since)]
-        for epoch in epochs
-    ]
-    return json.dumps(record, separators=(",", ":"))
-
-
-def _epochs_from_text(epochs: str) -> tuple[Epoch, ...]:
-    return tuple(
-        Epoch(
-            schedule_revision=revision,
-            since=None if since is None else from_epoch_ms(since),
-        )
-        for revision, since in json.loads(epochs)
-    )
 
 
 def content_to_value(content: Content) -> dict[str, Any]:
@@ -379,7 +363,7 @@ def watch_row_to_item(row: WatchRow) -> dict[str, Any]:
     It has no `ttl`: a run must not be forgotten because nobody looked in time.
     """
     return address(keys.watch_partition(row.shard), keys.watch_sort(row)) | {
-        "runs": text(_references_to_text(row.references))
+        "runs": text(references_to_text(row.references))
     }
 
 
@@ -390,31 +374,7 @@ def watch_row_from_item(item: Item) -> WatchRow:
         shard=shard,
         minute=minute,
         row_id=row_id,
-        references=_references_from_text(item["runs"]["S"]),
-    )
-
-
-def _references_to_text(references: tuple[Reference, ...]) -> str:
-    """Write references, neighbours of one job together: `[["acme","report",1,3,"2026…Z",…],…]`.
-
-    The numbers are the job's incarnation and the schedule revision.
-    """
-    groups: list[list[str | int]] = []
-    named: tuple[JobKey, int, int] | None = None
-    for reference in references:
-        key = reference.key
-        if named != (key.job, key.incarnation, reference.schedule_revision):
-            named = (key.job, key.incarnation, reference.schedule_revision)
-            groups.append([key.job.tenant, key.job.job_id, *named[1:]])
-        groups[-1].append(key.name)
-    return json.dumps(groups, separators=(",", ":"), ensure_ascii=False)
-
-
-def _references_from_text(references: str) -> tuple[Reference, ...]:
-    return tuple(
-        Reference(RunKey(JobKey(tenant, job_id), incarnation, name), revision)
-        for tenant, job_id, incarnation, revision, *names in json.loads(references)
-        for name in names
+        references=references_from_text(item["runs"]["S"]),
     )
 
 

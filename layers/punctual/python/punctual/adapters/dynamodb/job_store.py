@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from punctual.adapters.dynamodb import keys
 from punctual.adapters.dynamodb.items import (
@@ -25,14 +25,11 @@ from punctual.adapters.dynamodb.writes import Change, Update
 from punctual.core.dispatch import Claim
 from punctual.core.errors import StoreUnavailable
 from punctual.core.identity import JobKey
-from punctual.core.jobs import Content, DueJob, Job, JobState
+from punctual.core.jobs import TOMBSTONE_KEPT, Content, DueJob, Job, JobState
 from punctual.core.records import UnreadableRecord
 from punctual.ports import Clock, Page
 
 logger = logging.getLogger(__name__)
-
-TOMBSTONE_KEPT = timedelta(days=90)
-"""How long a deleted job's id remembers that it was used; its contents go with it."""
 
 DUE_PAGE = 250
 """Jobs read from one shard at a time, so that a crowded shard does not hold up its neighbours."""

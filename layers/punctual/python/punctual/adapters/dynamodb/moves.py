@@ -198,29 +198,6 @@ def revise(run: Run) -> Update:
     )
 
 
-def was_applied(move: Move, run: Run | None) -> bool:
-    """Say whether the row that refused `move` is what the same move left, its answer lost."""
-    match move:
-        case Start(owner=owner):
-            return run is not None and run.held_by(owner)
-        case Finish(owner=owner):
-            return run is not None and run.finished_by == owner
-        case Retry(failure=failure):
-            return run is not None and (
-                run.state is RunState.RETRYING
-                and run.retry_at == failure.retry_at
-                and run.failures[-1:] == (failure,)
-            )
-        case Wait(retry_at=retry_at, reason=reason):
-            return run is not None and (
-                run.state is RunState.RETRYING and run.retry_at == retry_at and run.reason == reason
-            )
-        case Void() | VoidQueued():
-            return run is None
-        case _:
-            return False
-
-
 def _address(key: RunKey) -> dict[str, Any]:
     return address(keys.job_partition(key.job), keys.run_sort(key))
 

@@ -13,12 +13,12 @@ from punctual.adapters.dynamodb.items import (
     stretch_to_item,
     text,
 )
-from punctual.adapters.dynamodb.moves import revise, was_applied, write_of
+from punctual.adapters.dynamodb.moves import revise, write_of
 from punctual.adapters.dynamodb.table import Answer, Fate, Table
 from punctual.adapters.dynamodb.writes import Insert
 from punctual.core.errors import StoreUnavailable
 from punctual.core.identity import JobKey, RunKey
-from punctual.core.runs import HISTORY_KEPT, Move, Run, RunState, Start, Stretch
+from punctual.core.runs import HISTORY_KEPT, Move, Run, RunState, Start, Stretch, was_applied
 from punctual.ports import Clock, Moved
 
 FAILED = Moved(applied=False, run=None, failed=True)

@@ -1,0 +1,168 @@
+"""Runs over SQLite: one row each; every move is decided on the row as the transaction finds it."""
+
+from collections.abc import Mapping, Sequence
+
+from punctual.adapters.sqlite.database import Database
+from punctual.adapters.sqlite.rows import (
+    REBORN,
+    RUN,
+    RUN_BORN_WITH,
+    STRETCH,
+    changed_parts,
+    parts_to_row,
+    run_from_row,
+    run_to_row,
+    stretch_from_row,
+    stretch_to_row,
+    update_of,
+)
+from punctual.adapters.sqlite.statements import ForRows, Row
+from punctual.core.identity import JobKey, RunKey
+from punctual.core.instants import epoch_ms
+from punctual.core.runs import HISTORY_KEPT, Move, Run, Stretch, after, permits, was_applied
+from punctual.ports import Clock, Moved
+
+STRETCHES_MAX = 100
+"""Stretches of one life that are listed."""
+
+_INSERT = ForRows(
+    f"WITH new ({', '.join(RUN_BORN_WITH)}) AS ({{rows}})"
+    f" INSERT INTO runs ({', '.join(RUN_BORN_WITH)})"
+    " SELECT * FROM new WHERE tenant IS NOT NULL"
+    " ON CONFLICT (tenant, job_id, incarnation, name)"
+    f" DO UPDATE SET {REBORN}"
+    " WHERE (state = 'queued' AND schedule_revision < excluded.schedule_revision)"
+    " OR expires_at <= ?",
+    width=len(RUN_BORN_WITH),
+)
+"""A queued row of an older schedule revision becomes the newer one's; one past its time is gone."""
+
+_FIND = ForRows(
+    "WITH wanted (tenant, job_id, incarnation, name) AS ({rows})"
+    f" SELECT json_group_array({RUN})"
+    " FROM wanted LEFT JOIN runs USING (tenant, job_id, incarnation, name)",
+    width=4,
+)
+
+_LIST = (
+    f"SELECT json_group_array({RUN}) FROM ("
+    "SELECT * FROM runs WHERE tenant = ? AND job_id = ? AND incarnation = ? AND name < ?"
+    " AND (expires_at IS NULL OR expires_at > ?) ORDER BY name DESC LIMIT ?) AS runs"
+)
+
+_LAST_NAME = "~"
+"""Sorts after every run's name."""
+
+_DELETE = ForRows("DELETE FROM runs WHERE id IN ({rows})", width=1)
+
+_PUT_STRETCHES = ForRows(
+    "WITH new (tenant, job_id, incarnation, since, until, count, reason, expires_at) AS ({rows})"
+    " INSERT OR REPLACE INTO stretches SELECT * FROM new WHERE tenant IS NOT NULL",
+    width=8,
+)
+
+_STRETCHES = (
+    f"SELECT json_group_array({STRETCH}) FROM ("
+    "SELECT * FROM stretches WHERE tenant = ? AND job_id = ? AND incarnation = ?"
+    " AND expires_at > ? ORDER BY since DESC LIMIT ?)"
+)
+
+
+class SqliteRunStore:
+    """Fills `RunStore`."""
+
+    def __init__(self, database: Database, *, clock: Clock, boot: int) -> None:
+        """Bind a database.
+
+        Args:
+            database: Where the rows are.
+            clock: What has expired by its now is as good as gone.
+            boot: Tells the leases given here from those that ended with an earlier boot.
+        """
+        self._database = database
+        self._clock = clock
+        self._boot = boot
+
+    def insert(self, runs: Sequence[Run]) -> Sequence[bool]:
+        """See `RunStore.insert`."""
+        rows = [run_to_row(run) for run in runs]
+        now = epoch_ms(self._clock.now())
+        self._database.transact(lambda: self._database.write(_INSERT, rows, now))
+        return [True] * len(runs)
+
+    def move(self, moves: Sequence[Move]) -> Sequence[Moved]:
+        """See `RunStore.move`."""
+        return self._database.transact(lambda: self._move(moves))
+
+    def _move(self, moves: Sequence[Move]) -> list[Moved]:
+        """Decide every move on its row, then write those rows that change."""
+        moved: list[Moved] = []
+        changes: dict[tuple[str, ...], list[Row]] = {}
+        gone: list[Row] = []
+        for move, (row_id, run) in zip(moves, self._find([m.key for m in moves]), strict=True):
+            if run is None or not permits(move, run):
+                moved.append(Moved(applied=was_applied(move, run), run=run))
+                continue
+            left = after(move, run)
+            moved.append(Moved(applied=True, run=left))
+            if left is None:
+                gone.append((row_id,))
+            else:
+                parts = changed_parts(run, left)
+                row = parts_to_row(row_id, left, parts, boot=self._boot)
+                changes.setdefault(parts, []).append(row)
+        for parts, rows in changes.items():
+            self._database.write(update_of(parts), rows)
+        self._database.write(_DELETE, gone)
+        return moved
+
+    def read(self, keys: Sequence[RunKey]) -> Mapping[RunKey, Run]:
+        """See `RunStore.read`."""
+        return {run.key: run for _, run in self._find(keys) if run is not None}
+
+    def _find(self, keys: Sequence[RunKey]) -> list[tuple[int, Run | None]]:
+        """Return the row id and the run of each key; no run where there is none, or its time is up.
+
+        A row past its time always has its outcome, so no move ever changes it.
+        """
+        now = self._clock.now()
+        wanted = [(k.job.tenant, k.job.job_id, k.incarnation, k.name) for k in keys]
+        found: list[tuple[int, Run | None]] = []
+        for key, row in zip(keys, self._database.select_each(_FIND, wanted), strict=True):
+            row_id, run = row[0], None
+            if row_id is not None:
+                run = run_from_row(row, job=key.job, incarnation=key.incarnation, boot=self._boot)
+                if run.expires_at is not None and run.expires_at <= now:
+                    run = None
+            found.append((row_id, run))
+        return found
+
+    def list(
+        self, job: JobKey, *, incarnation: int, before: str | None, limit: int
+    ) -> Sequence[Run]:
+        """See `RunStore.list`."""
+        now = epoch_ms(self._clock.now())
+        rows = self._database.select(
+            _LIST, (job.tenant, job.job_id, incarnation, before or _LAST_NAME, now, limit)
+        )
+        return [
+            run_from_row(row, job=job, incarnation=incarnation, boot=self._boot) for row in rows
+        ]
+
+    def put_stretches(self, stretches: Sequence[tuple[JobKey, Stretch]]) -> Sequence[bool]:
+        """See `RunStore.put_stretches`; they are kept as long as the runs they stand for."""
+        now = self._clock.now()
+        rows = [
+            stretch_to_row(key, stretch, expires_at=max(now, stretch.until) + HISTORY_KEPT)
+            for key, stretch in stretches
+        ]
+        self._database.transact(lambda: self._database.write(_PUT_STRETCHES, rows))
+        return [True] * len(stretches)
+
+    def stretches(self, job: JobKey, *, incarnation: int) -> Sequence[Stretch]:
+        """See `RunStore.stretches`."""
+        now = epoch_ms(self._clock.now())
+        rows = self._database.select(
+            _STRETCHES, (job.tenant, job.job_id, incarnation, now, STRETCHES_MAX)
+        )
+        return [stretch_from_row(row) for row in rows]

@@ -1,0 +1,151 @@
+"""The tables, and how an older file becomes a newer one.
+
+Instants are epoch milliseconds. Rows that may be forgotten have `expires_at`; readers look past
+those whose time has come, and a sweep deletes them.
+"""
+
+import sqlite3
+
+from punctual.core.errors import PunctualError
+
+FIRST = """
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    shard INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    incarnation INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    schedule_revision INTEGER NOT NULL,
+    schedule TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    next_slot INTEGER,
+    ordinal INTEGER NOT NULL,
+    resumed_at INTEGER,
+    created_at INTEGER NOT NULL,
+    epochs TEXT NOT NULL,
+    name TEXT,
+    content TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    last_slot INTEGER,
+    paused_at INTEGER,
+    pause_note TEXT,
+    updated_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    UNIQUE (tenant, job_id)
+);
+CREATE INDEX due_jobs ON jobs (next_slot, id) WHERE state = 'active';
+CREATE INDEX expiring_jobs ON jobs (expires_at) WHERE expires_at IS NOT NULL;
+
+CREATE TABLE contents (
+    tenant TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    ref TEXT NOT NULL,
+    content TEXT NOT NULL,
+    expires_at INTEGER,
+    PRIMARY KEY (tenant, job_id, ref)
+) WITHOUT ROWID;
+CREATE INDEX expiring_contents ON contents (expires_at) WHERE expires_at IS NOT NULL;
+
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    incarnation INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    "trigger" TEXT NOT NULL,
+    scheduled_at INTEGER NOT NULL,
+    schedule_revision INTEGER NOT NULL,
+    max_attempts INTEGER NOT NULL,
+    delivery TEXT NOT NULL,
+    lane TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    owner TEXT,
+    lease_until INTEGER,
+    lease_boot INTEGER, -- the boot that the lease ends with at the latest; NULL outlives any
+    retry_at INTEGER,
+    cancel_requested_at INTEGER,
+    starts TEXT,
+    failures TEXT,
+    finished_at INTEGER,
+    finished_by TEXT,
+    reason TEXT,
+    status_code INTEGER,
+    content_type TEXT,
+    body BLOB,
+    body_bytes INTEGER,
+    truncated INTEGER,
+    error_type TEXT,
+    error_message TEXT,
+    expires_at INTEGER,
+    UNIQUE (tenant, job_id, incarnation, name)
+);
+CREATE INDEX expiring_runs ON runs (expires_at) WHERE expires_at IS NOT NULL;
+
+CREATE TABLE stretches (
+    tenant TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    incarnation INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, job_id, incarnation, since)
+) WITHOUT ROWID;
+CREATE INDEX expiring_stretches ON stretches (expires_at);
+
+CREATE TABLE watch_rows (
+    minute INTEGER NOT NULL,
+    shard INTEGER NOT NULL,
+    row_id TEXT NOT NULL,
+    runs TEXT NOT NULL,
+    PRIMARY KEY (minute, shard, row_id)
+) WITHOUT ROWID;
+
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    incarnation INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    visible_at INTEGER NOT NULL
+);
+
+CREATE TABLE beats (
+    shards TEXT PRIMARY KEY,
+    at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE host (
+    boot INTEGER NOT NULL -- how often the database was opened
+);
+INSERT INTO host VALUES (0);
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST,)
+"""One script for each version of the file, oldest first; one that was released never changes."""
+
+
+class NewerDatabase(PunctualError):
+    """The file was written by a later version of Punctual; run that version or a newer one."""
+
+    code = "newer-database"
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file to the present version, each step whole or not at all.
+
+    Raises:
+        NewerDatabase: It is at a version that this code does not know.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise NewerDatabase(f"the database is at version {version}, this is {len(MIGRATIONS)}")
+    for number in range(version, len(MIGRATIONS)):
+        # `executescript` would commit on its own terms, so the script brings its transaction along.
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{MIGRATIONS[number]}\nPRAGMA user_version = {number + 1};\nCOMMIT;"
+        )

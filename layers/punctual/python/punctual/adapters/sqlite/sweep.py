@@ -1,0 +1,39 @@
+"""Deletes what has expired. Readers look past it already, so nothing depends on when."""
+
+from datetime import datetime
+from functools import partial
+
+from punctual.adapters.sqlite.database import Database
+from punctual.core.instants import epoch_ms
+
+BITE = 1_000
+"""Rows of one transaction, so that no start waits for long."""
+
+BITES_MAX = 500
+"""Bites of one sweep: more than a busy host makes expire in a minute, less than a tick's time."""
+
+_TABLES = {
+    "runs": "id",
+    "jobs": "id",
+    "contents": "tenant, job_id, ref",
+    "stretches": "tenant, job_id, incarnation, since",
+}
+"""Where things expire, and what tells the rows there apart."""
+
+
+def sweep(database: Database, *, now: datetime) -> int:
+    """Delete rows whose time has come by `now`; return how many."""
+    deleted = 0
+    bites = 0
+    for table, key in _TABLES.items():
+        statement = (
+            f"DELETE FROM {table} WHERE ({key}) IN"
+            f" (SELECT {key} FROM {table} WHERE expires_at <= ? LIMIT ?)"
+        )
+        bite = BITE
+        while bite == BITE and bites < BITES_MAX:
+            delete = partial(database.execute, statement, (epoch_ms(now), BITE))
+            bite = database.transact(delete)
+            deleted += bite
+            bites += 1
+    return deleted
