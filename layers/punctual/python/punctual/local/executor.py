@@ -19,8 +19,9 @@ LEASE = timedelta(minutes=15)
 """Longer than any attempt may take. A lease is of no use here while its process lives, and one of
 an earlier process counts as ended at once."""
 
-IDLE = timedelta(seconds=60)
-"""How long the thread sleeps at most with nothing in sight; a new message wakes it."""
+GLANCE = timedelta(seconds=1)
+"""How long the thread waits at most before it looks at the clock: one that was set, or a machine
+that slept, must not keep a run waiting. New messages and answers wake it at once."""
 
 
 class LocalQueue(Protocol):
@@ -68,7 +69,7 @@ class ExecutorThread(threading.Thread):
         self._drain_until = until
 
     def run(self) -> None:
-        """Work until drained; a fault that was not foreseen ends the whole host."""
+        """Work until drained; a fault ends the whole host."""
         try:
             while not self._drained():
                 self._work()
@@ -92,11 +93,11 @@ class ExecutorThread(threading.Thread):
     def _pause(self) -> timedelta:
         """Return how long to wait for an answer before something else is to be done."""
         if self._drain_until is not None:
-            return max(self._drain_until - self._clock.now(), timedelta(0))
+            return min(self._drain_until - self._clock.now(), GLANCE)
         if self._execute.busy >= HELD_MAX:
-            return IDLE
+            return GLANCE
         upcoming = self._queue.next_at()
-        return IDLE if upcoming is None else min(upcoming - self._clock.now(), IDLE)
+        return GLANCE if upcoming is None else min(upcoming - self._clock.now(), GLANCE)
 
     def _show(self, handled: Handled) -> None:
         self._terminal.runs(handled.ended, handled.retrying)

@@ -5,6 +5,7 @@ import base64
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -14,25 +15,49 @@ App = Callable[[dict[str, Any]], Mapping[str, Any]]
 BODY_MAX = 256 * 1024
 """The API refuses longer bodies; no more than one byte beyond is read, for it to see that."""
 
-LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
-"""What a request may call this host. A web page elsewhere can make its own name resolve to
-loopback, but cannot make the browser send another `Host`."""
+LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+"""What a request may call this host, and where a page that sends one may come from."""
 
 
 def gateway(app: App, *, pool: Executor) -> web.Application:
     """Serve `app`, each request on a thread of `pool`."""
 
-    async def handle(request: web.Request) -> web.Response:
-        if request.host.rsplit(":", 1)[0] not in LOCAL_HOSTS and request.host not in LOCAL_HOSTS:
-            return web.Response(status=421, text="this host answers to localhost only\n")
+    async def answer(request: web.Request) -> web.Response:
+        if (refusal := _refusal(request)) is not None:
+            return refusal
         body = await _read(request)
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(pool, app, _event(request, body))
-        return _response(answer)
+        return _response(await loop.run_in_executor(pool, app, _event(request, body)))
 
     served = web.Application()
-    served.router.add_route("*", "/{path:.*}", handle)
+    served.router.add_route("*", "/{path:.*}", answer)
     return served
+
+
+def _refusal(request: web.Request) -> web.Response | None:
+    """Refuse what a web page elsewhere made a browser on this machine send.
+
+    Nobody is asked who they are here, so nobody else's page may ask for anything: neither under a
+    name of its own that resolves to loopback, nor from its own origin.
+    """
+    if not _is_local(f"//{request.host}"):
+        return _problem(421, "This host answers to localhost only")
+    origin = request.headers.get("Origin")
+    if origin is not None and not _is_local(origin):
+        return _problem(403, "This host takes no requests from other sites' pages")
+    return None
+
+
+def _is_local(url: str) -> bool:
+    try:
+        return urlsplit(url).hostname in LOCAL_HOSTS
+    except ValueError:  # an address in brackets that is none
+        return False
+
+
+def _problem(status: int, title: str) -> web.Response:
+    problem = {"type": "about:blank", "title": title, "status": status}
+    return web.json_response(problem, status=status, content_type="application/problem+json")
 
 
 async def _read(request: web.Request) -> bytes:
@@ -56,7 +81,7 @@ def _event(request: web.Request, body: bytes) -> dict[str, Any]:
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": request.rel_url.path,
-        "rawQueryString": request.rel_url.query_string,
+        "rawQueryString": request.rel_url.raw_query_string,
         "headers": headers,
         "requestContext": {
             "domainName": request.host,

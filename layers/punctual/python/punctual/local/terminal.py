@@ -1,7 +1,9 @@
 """What the host prints: one line per run, in the order the runs ended."""
 
 import sys
+import threading
 from collections.abc import Sequence
+from queue import Full, Queue
 from typing import TextIO
 
 from punctual.core.runs import Run, RunState
@@ -9,30 +11,59 @@ from punctual.core.runs import Run, RunState
 LINES_AT_ONCE = 100
 """Of more runs that end together the rest is summed up: a terminal takes no thousands a second."""
 
+WAITING_MAX = 1_000
+"""Blocks of lines that wait for a slow terminal; what comes beyond them is only counted."""
 
-class Terminal:
-    """Prints lines as a whole, so that those of several threads never mix."""
+
+class Terminal(threading.Thread):
+    """Prints on a thread of its own, so that no run waits for a terminal that is slow or held."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
+        """Print to `out` once started; a reader that has gone away stops nothing but the lines."""
+        super().__init__(name="terminal", daemon=True)
         self._out = out
+        self._waiting: Queue[str | None] = Queue(WAITING_MAX)
+        self._lost = 0
 
     def say(self, *lines: str) -> None:
-        """Print lines at once."""
-        if lines:
-            self._out.write("\n".join(lines) + "\n")
-            self._out.flush()
+        """Print lines as a whole, so that those of several threads never mix."""
+        if not lines:
+            return
+        try:
+            self._waiting.put_nowait("\n".join(lines))
+        except Full:
+            self._lost += len(lines)
 
     def runs(self, ended: Sequence[Run], retrying: Sequence[Run]) -> None:
         """Print what became of runs."""
-        lines = [line(run) for run in (*ended, *retrying)]
-        rest = len(lines) - LINES_AT_ONCE
-        if rest > 0:
-            lines[LINES_AT_ONCE:] = [f"… and {rest} more runs in the same moment"]
+        runs = [*ended, *retrying]
+        lines = [line(run) for run in runs[:LINES_AT_ONCE]]
+        if len(runs) > LINES_AT_ONCE:
+            lines.append(f"… and {len(runs) - LINES_AT_ONCE} more runs in the same moment")
         self.say(*lines)
+
+    def finish(self, *, within: float) -> None:
+        """Print what waits, for so many seconds at most, and end."""
+        try:
+            self._waiting.put(None, timeout=within)
+        except Full:
+            return
+        self.join(within)
+
+    def run(self) -> None:
+        """Print what was said until finished."""
+        while (text := self._waiting.get()) is not None:
+            if self._lost:
+                text, self._lost = f"{text}\n… and {self._lost} more lines, not printed", 0
+            try:
+                self._out.write(text + "\n")
+                self._out.flush()
+            except (OSError, ValueError):
+                break  # nobody reads any more
 
 
 def line(run: Run) -> str:
-    """Write one run: `09:00:00.004 report.20261201T090000Z succeeded 200 in 12 ms, 4 ms late`."""
+    """Write one run: `09:00:00.016 report.20261201T090000Z succeeded 200 in 12 ms, 4 ms late`."""
     if run.state is RunState.RETRYING:
         failure = run.failures[-1]
         at, wait = failure.finished_at, (failure.retry_at - failure.finished_at).total_seconds()
