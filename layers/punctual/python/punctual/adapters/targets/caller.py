@@ -6,17 +6,13 @@ import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+from aiohttp import ClientSession, DummyCookieJar
 
+from punctual.adapters.targets.connections import Connector
 from punctual.adapters.targets.exchange import exchange, send_once
 from punctual.adapters.targets.failures import failure
 from punctual.adapters.targets.lookups import LookUp, Lookups
-from punctual.adapters.targets.sockets import HOST_SHARE, connections_max, open_socket
 from punctual.core.calls import Answer, Call
-
-IDLE_MAX = 1.5
-"""Seconds a connection is kept after its last answer. Servers close an idle one after two seconds
-at the earliest, so that none is closed over there just as the next call is sent."""
 
 TOGETHER = 0.001
 """Seconds an answer waits for others, so that a burst is handed on, and settled, in one go."""
@@ -110,18 +106,8 @@ def _open_session(tls: ssl.SSLContext | None) -> ClientSession:
     No cookies, no proxies, no credentials from the environment, no inflated bodies, no second
     sending; redirects and name lookups are turned off with each request.
     """
-    limit = connections_max()
-    connector = TCPConnector(
-        ssl=True if tls is None else tls,
-        limit=limit,
-        limit_per_host=limit // HOST_SHARE,
-        keepalive_timeout=IDLE_MAX,
-        use_dns_cache=False,
-        happy_eyeballs_delay=None,
-        socket_factory=open_socket,
-    )
     return ClientSession(
-        connector=connector,
+        connector=Connector(tls=tls),
         cookie_jar=DummyCookieJar(),
         headers={"Accept-Encoding": "identity"},
         auto_decompress=False,
