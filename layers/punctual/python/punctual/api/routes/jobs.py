@@ -1,0 +1,235 @@
+"""Jobs: create, put, read, list, delete, pause, resume."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Query
+
+from punctual.api.answers import answered, answers
+from punctual.api.pagination import Cursors
+from punctual.api.parameters import (
+    Cursor,
+    IdempotencyKey,
+    IfMatch,
+    JobId,
+    Limit,
+    Prefix,
+    Tag,
+)
+from punctual.api.presenters import job_view
+from punctual.api.resolver import Resolver
+from punctual.api.schemas import JobBody, PauseBody
+from punctual.api.views import JobList, JobView
+from punctual.core.errors import (
+    FieldError,
+    InvalidRequest,
+    JobNotFound,
+    RevisionConflict,
+)
+from punctual.core.identity import JOB_ID, JobKey, fingerprint, job_id_of
+from punctual.core.jobs import JobState
+from punctual.ports import Chance, Clock
+from punctual.services.jobs import Jobs, Stored
+
+SCOPE = "jobs"
+"""Of cursors."""
+
+_ENTITY_TAG = re.compile(r'(?P<weak>W/)?"(?P<text>[^"]*)"')
+
+
+def add_job_routes(
+    app: Resolver, jobs: Jobs, *, clock: Clock, chance: Chance, cursors: Cursors
+) -> None:
+    """Add what users do with jobs."""
+
+    def shown(
+        stored: Stored, *, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Response[str]:
+        job = stored.job
+        return answered(
+            job_view(job, stored.content, now=clock.now()),
+            status=status,
+            headers={"ETag": f'"{job.revision}"', **(headers or {})},
+        )
+
+    def made(stored: Stored) -> Response[str]:
+        return shown(stored, status=201, headers={"Location": f"/v1/jobs/{stored.job.key.job_id}"})
+
+    @app.post(
+        "/v1/jobs",
+        summary="Create a job",
+        tags=["jobs"],
+        operation_id="create_job",
+        responses=answers(
+            JobView,
+            "Created",
+            status=201,
+            headers=("ETag", "Location"),
+            problems=(400, 409, 410, 413, 415, 422),
+        )
+        | answers(
+            JobView,
+            "Created by an earlier sending of this request; the job as it is now",
+            headers=("ETag", "Idempotent-Replayed"),
+        ),
+    )
+    def create_job(
+        body: Annotated[JobBody, Body()], idempotency_key: IdempotencyKey = None
+    ) -> Response[str]:
+        if body.id is not None:
+            raise InvalidRequest(
+                [FieldError("/id", "is made here; PUT /v1/jobs/{job_id} takes one that you choose")]
+            )
+        tenant = app.tenant
+        if idempotency_key is None:
+            job_id = f"j{hashlib.sha256(chance.token().encode()).hexdigest()[:24]}"
+        else:
+            job_id = job_id_of(tenant, idempotency_key)
+        stored = jobs.create(
+            JobKey(tenant, job_id),
+            body.to_domain(),
+            fingerprint=fingerprint(app.json_body),
+            repeatable=idempotency_key is not None,
+        )
+        if stored.replayed:
+            return shown(stored, headers={"Idempotent-Replayed": "true"})
+        return made(stored)
+
+    @app.put(
+        "/v1/jobs/<job_id>",
+        summary="Create or replace a job",
+        tags=["jobs"],
+        operation_id="put_job",
+        responses=answers(
+            JobView,
+            "Created",
+            status=201,
+            headers=("ETag", "Location"),
+            problems=(400, 409, 412, 413, 415, 422),
+        )
+        | answers(JobView, "Replaced, or as it was wanted already", headers=("ETag",)),
+    )
+    def put_job(
+        job_id: JobId, body: Annotated[JobBody, Body()], if_match: IfMatch = None
+    ) -> Response[str]:
+        if not JOB_ID.fullmatch(job_id):
+            detail = "should be 1 to 64 of a-z, 0-9, _ and -, and begin with neither _ nor -"
+            raise InvalidRequest([FieldError("/id", detail)])
+        if body.id not in {None, job_id}:
+            raise InvalidRequest([FieldError("/id", "is not the id of the path")])
+        key = JobKey(app.tenant, job_id)
+        stored = jobs.put(
+            key,
+            body.to_domain(),
+            fingerprint=fingerprint(app.json_body),
+            if_match=revision_of(if_match, key),
+        )
+        return made(stored) if stored.created else shown(stored)
+
+    @app.get(
+        "/v1/jobs",
+        summary="List jobs",
+        description="In the order of their ids.",
+        tags=["jobs"],
+        operation_id="list_jobs",
+        responses=answers(JobList, "A part of the jobs", problems=(400, 422)),
+    )
+    def list_jobs(
+        tag: Tag = None,
+        state: Annotated[Literal["active", "paused", "ended"] | None, Query()] = None,
+        prefix: Prefix = None,
+        limit: Limit = 25,
+        cursor: Cursor = None,
+    ) -> Response[str]:
+        tenant = app.tenant
+        listing = jobs.list(
+            tenant,
+            prefix=prefix or "",
+            state=JobState(state) if state else None,
+            tag=tag,
+            after=cursors.unseal(cursor, tenant=tenant, scope=SCOPE),
+            limit=limit,
+        )
+        now = clock.now()
+        view: JobList = {
+            "items": [job_view(job, content, now=now) for job, content in listing.items],
+            "next_cursor": cursors.seal(listing.after, tenant=tenant, scope=SCOPE),
+        }
+        return answered(view)
+
+    @app.get(
+        "/v1/jobs/<job_id>",
+        summary="Get a job",
+        tags=["jobs"],
+        operation_id="get_job",
+        responses=answers(JobView, "The job", headers=("ETag",), problems=(404,)),
+    )
+    def get_job(job_id: JobId) -> Response[str]:
+        return shown(jobs.get(key_of(job_id)))
+
+    @app.delete(
+        "/v1/jobs/<job_id>",
+        summary="Delete a job",
+        description="No attempt starts afterwards, and live ones are told to stop.",
+        tags=["jobs"],
+        operation_id="delete_job",
+        responses=answers(None, "Deleted", status=204, problems=(404, 409, 412)),
+    )
+    def delete_job(job_id: JobId, if_match: IfMatch = None) -> Response[str]:
+        key = key_of(job_id)
+        jobs.delete(key, if_match=revision_of(if_match, key))
+        return Response(status_code=204)
+
+    @app.post(
+        "/v1/jobs/<job_id>/pause",
+        summary="Pause a job",
+        description="No run starts any more; runs already begun go on with their retries.",
+        tags=["jobs"],
+        operation_id="pause_job",
+        responses=answers(
+            JobView,
+            "The job, paused",
+            headers=("ETag",),
+            problems=(400, 404, 409, 413, 415, 422),
+        ),
+    )
+    def pause_job(job_id: JobId, body: Annotated[PauseBody | None, Body()] = None) -> Response[str]:
+        return shown(jobs.pause(key_of(job_id), note=body.note if body else None))
+
+    @app.post(
+        "/v1/jobs/<job_id>/resume",
+        summary="Resume a job",
+        description="`catch_up` says what becomes of the slots that were due meanwhile.",
+        tags=["jobs"],
+        operation_id="resume_job",
+        responses=answers(JobView, "The job, active", headers=("ETag",), problems=(404, 409)),
+    )
+    def resume_job(job_id: JobId) -> Response[str]:
+        return shown(jobs.resume(key_of(job_id)))
+
+    def key_of(job_id: str) -> JobKey:
+        if not JOB_ID.fullmatch(job_id):
+            raise JobNotFound(f"there is no job {job_id[:100]!r}")
+        return JobKey(app.tenant, job_id)
+
+    def revision_of(if_match: str | None, key: JobKey) -> int | None:
+        """Read `If-Match`: the revision that the job must have, or None where any will do.
+
+        Raises:
+            RevisionConflict: The job has none of the revisions that it names.
+        """
+        if if_match is None:
+            return None
+        tags = [m["text"] for m in _ENTITY_TAG.finditer(if_match) if not m["weak"]]
+        if len(tags) == 1 and re.fullmatch("[0-9]{1,18}", tags[0]):
+            return int(tags[0])
+        try:
+            revision = jobs.get(key).job.revision
+        except JobNotFound:
+            raise RevisionConflict(f"there is no job {key.job_id!r}") from None
+        if if_match.strip() != "*" and str(revision) not in tags:
+            raise RevisionConflict(f"the job is at revision {revision}")
+        return revision

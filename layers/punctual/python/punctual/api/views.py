@@ -1,0 +1,217 @@
+"""What answers hold, as types: the presenters fill them, and the document is made of them."""
+
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict  # before Python 3.12 pydantic reads no other
+
+RunStage = Literal[
+    "scheduled",
+    "queued",
+    "running",
+    "retrying",
+    "cancelling",
+    "succeeded",
+    "failed",
+    "timed_out",
+    "cancelled",
+    "missed",
+    "skipped",
+    "unknown",
+]
+JobStage = Literal["active", "paused", "ended"]
+
+
+class Wrong(TypedDict):
+    """One field at fault."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(TypedDict):
+    """What went wrong (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: NotRequired[str]
+    instance: str
+    errors: NotRequired[list[Wrong]]
+
+
+class DstView(TypedDict):
+    """What a job wants instead of the rule when its zone changes its clocks."""
+
+    gap: Literal["after", "skip"] | None
+    overlap: Literal["first", "second", "both"] | None
+
+
+class ScheduleView(TypedDict):
+    """A rule, and what bounds and shifts it; `timezone` and `dst` with cron only."""
+
+    at: NotRequired[str]
+    every_seconds: NotRequired[float]
+    cron: NotRequired[str]
+    timezone: NotRequired[str]
+    dst: NotRequired[DstView | None]
+    start_at: str | None
+    end_at: str | None
+    max_runs: int | None
+    exclude: list[str]
+    spread_seconds: float
+
+
+class TargetView(TypedDict):
+    """An HTTP request."""
+
+    type: Literal["http"]
+    url: str
+    method: str
+    headers: dict[str, str]
+    body: Any
+    secret_arn: None
+    signing_secret_arn: None
+    success_codes: list[str]
+    completion: Literal["response"]
+
+
+class RetryView(TypedDict):
+    """When another attempt follows one that failed."""
+
+    max_attempts: int
+    min_delay_seconds: float
+    max_delay_seconds: float
+    multiplier: float
+    jitter: Literal["full", "none"]
+    max_age_seconds: float
+
+
+class PauseView(TypedDict):
+    """Why a job is paused."""
+
+    note: str | None
+    until: None
+
+
+class JobView(TypedDict):
+    """A job as it stands."""
+
+    id: str
+    name: str | None
+    schedule: ScheduleView
+    target: TargetView
+    retry: RetryView
+    timeout_seconds: float
+    heartbeat_seconds: None
+    start_deadline_seconds: float
+    catch_up: Literal["all", "latest", "none"]
+    overlap: Literal["allow", "skip", "buffer_one", "cancel_other"]
+    delivery: Literal["at_least_once", "at_most_once"]
+    limits: list[Any]
+    tags: dict[str, str]
+    state: JobStage
+    pause: PauseView | None
+    revision: int
+    next_run_at: str | None
+    created_at: str
+    updated_at: str
+
+
+class JobList(TypedDict):
+    """Part of a tenant's jobs, in the order of their ids."""
+
+    items: list[JobView]
+    next_cursor: str | None
+
+
+class ErrorView(TypedDict):
+    """Why an attempt did not succeed."""
+
+    type: str
+    message: str
+
+
+class AttemptView(TypedDict):
+    """One try at a run."""
+
+    number: int
+    started_at: str
+    finished_at: str | None
+    outcome: str | None
+    """None while it goes on; `died` when its executor was lost."""
+    error: ErrorView | None
+    retry_at: str | None
+
+
+class ResultView(TypedDict):
+    """What the target answered, as far as it is kept."""
+
+    status_code: int
+    body: str
+    truncated: bool
+
+
+class RunView(TypedDict):
+    """A run as it stands."""
+
+    id: str
+    job_id: str
+    trigger: Literal["schedule", "manual", "backfill", "replay"]
+    state: RunStage
+    reason: str | None
+    scheduled_at: str
+    started_at: str | None
+    finished_at: str | None
+    lateness_seconds: float | None
+    duration_seconds: float | None
+    attempt: int
+    attempts: list[AttemptView]
+    result: ResultView | None
+    error: ErrorView | None
+
+
+GapView = TypedDict(
+    "GapView",
+    {"from": str, "to": str, "count": int, "reason": str},
+)
+"""A stretch of slots that a catch-up rule left out; both ends are slots."""
+
+
+class RunList(TypedDict):
+    """Part of a job's runs, newest first."""
+
+    items: list[RunView]
+    gaps: list[GapView]
+    next_cursor: str | None
+
+
+class LogLineView(TypedDict):
+    """One thing that happened to a run."""
+
+    at: str
+    attempt: int
+    level: Literal["info", "warning", "error"]
+    message: str
+
+
+class Log(TypedDict):
+    """What happened to a run, oldest first."""
+
+    items: list[LogLineView]
+
+
+class ShardView(TypedDict):
+    """When a shard was last dispatched."""
+
+    shard: int
+    last_tick: str | None
+    age_seconds: float | None
+
+
+class Health(TypedDict):
+    """How the scheduler is."""
+
+    status: Literal["ok", "degraded", "unavailable"]
+    store: Literal["ok", "unavailable"]
+    queue: Literal["ok", "unavailable"]
+    shards: list[ShardView]

@@ -1,0 +1,298 @@
+"""Look at runs, coming ones included, and cancel them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import islice
+
+from punctual.core.dispatch import TICK, queued_run
+from punctual.core.errors import Conflict, JobNotFound, NotFound, RunNotFound, StoreUnavailable
+from punctual.core.identity import JobKey, RunKey, slot_name
+from punctual.core.jobs import Job, JobState
+from punctual.core.runs import (
+    Cancel,
+    Ending,
+    Move,
+    RequestCancel,
+    Result,
+    Run,
+    RunState,
+    Stretch,
+    reap,
+)
+from punctual.core.slots import count_slots, next_slot
+from punctual.core.timeline import LogLine, timeline
+from punctual.ports import Clock, JobStore, RunStore
+
+COMING_LISTED = 10
+"""Slots not handed over yet that a list of runs begins with."""
+
+COMING_READABLE = 100
+"""Slots not handed over yet that can be read by the id that their run will have."""
+
+PAGES_AT_ONCE = 10
+"""Pages read for one listing whose filter leaves little; the next listing goes on from there."""
+
+TRIES = 10
+"""How often a cancel follows a run that moves on meanwhile."""
+
+SECOND = timedelta(seconds=1)
+"""Within one second names do not sort like their slots: `…00.500Z` comes before `…00Z`."""
+
+
+class Stage(StrEnum):
+    """Where a run stands as users see it: the states that are stored, and two that are not."""
+
+    SCHEDULED = "scheduled"
+    """Named by the schedule, and not handed over yet."""
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    CANCELLING = "cancelling"
+    """Running, and asked to stop."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    MISSED = "missed"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A run as users see it."""
+
+    run: Run
+    """For a coming slot the row that a visit would insert."""
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunListing:
+    """Part of a job's runs, newest first."""
+
+    items: tuple[Seen, ...]
+    gaps: tuple[Stretch, ...]
+    """Stretches among the slots asked for that a catch-up rule left out, latest first."""
+    before: str | None
+    """The name before which the next part begins; None when this is the last."""
+
+
+class Runs:
+    """What users do with runs."""
+
+    def __init__(self, *, jobs: JobStore, runs: RunStore, clock: Clock) -> None:
+        self._jobs = jobs
+        self._runs = runs
+        self._clock = clock
+
+    def list(
+        self,
+        job_key: JobKey,
+        *,
+        stage: Stage | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: str | None = None,
+        limit: int,
+    ) -> RunListing:
+        """List the runs of a job's present life, newest first, the next coming ones included.
+
+        What a deleted job did can be listed until it expires.
+
+        Args:
+            job_key: Whose.
+            stage: Only runs that stand there.
+            since: Only slots at this instant or later.
+            until: Only slots before this instant.
+            before: Begin before this name.
+            limit: At most so many; there may be fewer though more follow.
+
+        Raises:
+            JobNotFound: There is no such job, nor was there one lately.
+        """
+        job = self._jobs.read([job_key]).get(job_key)
+        if job is None:
+            raise JobNotFound(f"there is no job {job_key.job_id!r}")
+        gaps = tuple(
+            stretch
+            for stretch in self._runs.stretches(job_key, incarnation=job.incarnation)
+            if _overlaps(stretch, since=since, until=until)
+        )
+        found: list[Seen] = []
+        last: str | None = None
+        pages = self._newest_first(job, before=_start(before, until=until), limit=limit)
+        for page, follows in islice(pages, PAGES_AT_ONCE):
+            for seen in page:
+                slot = seen.run.key.slot
+                if since is not None and slot is not None and slot < since - SECOND:
+                    return RunListing(items=tuple(found), gaps=gaps, before=None)
+                if len(found) == limit:
+                    return RunListing(items=tuple(found), gaps=gaps, before=last)
+                last = seen.run.key.name
+                if stage in {None, seen.stage} and _lies_in(seen.run, since=since, until=until):
+                    found.append(seen)
+            if not follows:
+                return RunListing(items=tuple(found), gaps=gaps, before=None)
+        return RunListing(items=tuple(found), gaps=gaps, before=last)
+
+    def get(self, key: RunKey) -> Seen:
+        """Return a run, a coming one too.
+
+        Raises:
+            RunNotFound: There is none, or it expired.
+        """
+        run = self._runs.read([key]).get(key)
+        if run is not None:
+            return Seen(run=run, stage=stage_of(run))
+        slot = key.slot
+        if slot is not None:
+            job = self._jobs.read([key.job]).get(key.job)
+            if job is not None and job.incarnation == key.incarnation and _is_coming(job, slot):
+                return _coming(job, slot)
+        raise RunNotFound(f"there is no run {key.run_id!r}")
+
+    def logs(self, key: RunKey) -> Sequence[LogLine]:
+        """Return what happened to a run, in order.
+
+        Raises:
+            RunNotFound: There is none, or it expired.
+        """
+        return timeline(self.get(key).run)
+
+    def result(self, key: RunKey) -> Result:
+        """Return what the target answered, as far as it is kept.
+
+        Raises:
+            NotFound: There is no such run, or it has no answer.
+        """
+        result = self.get(key).run.result
+        if result is None:
+            raise NotFound(f"the run {key.run_id!r} has no result")
+        return result
+
+    def cancel(self, key: RunKey) -> Seen:
+        """Cancel a run: at once if no attempt is live, else by asking its executor to stop.
+
+        Cancelling twice is fine while the first is under way.
+
+        Raises:
+            RunNotFound: There is none, or it expired.
+            Conflict: It has its outcome, or is not handed over yet.
+            StoreUnavailable: The run may be cancelled or not.
+        """
+        is_ours = False
+        for _ in range(TRIES):
+            seen = self.get(key)
+            now = self._clock.now()
+            if seen.stage is Stage.SCHEDULED:
+                raise Conflict("the run is not handed over yet: nothing is there to be cancelled")
+            if seen.run.state.terminal and not is_ours:
+                raise Conflict(f"the run has ended: {seen.stage}")
+            move = _cancellation(seen.run, now=now)
+            if move is None:
+                return seen
+            moved = self._runs.move([move])[0]
+            if moved.failed:
+                raise StoreUnavailable("the store gave no answer")
+            is_ours = is_ours or moved.applied or _was_cancelled_at(moved.run, now)
+        raise Conflict("the run moves on all the time: try again")
+
+    def _newest_first(
+        self, job: Job, *, before: str | None, limit: int
+    ) -> Iterator[tuple[Sequence[Seen], bool]]:
+        """Yield pages of runs, and for each whether more follow; a slot with a row is that row."""
+        coming = {
+            slot_name(slot): _coming(job, slot)
+            for slot in islice(_coming_slots(job), COMING_LISTED)
+            if before is None or slot_name(slot) < before
+        }
+        follows = True
+        while follows:
+            rows = self._runs.list(
+                job.key, incarnation=job.incarnation, before=before, limit=limit + 1
+            )
+            follows = len(rows) > limit
+            last = rows[-1].key.name if follows else ""
+            page = {name: coming.pop(name) for name in list(coming) if name >= last}
+            page |= {run.key.name: Seen(run=run, stage=stage_of(run)) for run in rows}
+            yield [page[name] for name in sorted(page, reverse=True)], follows
+            before = last
+
+
+def stage_of(run: Run) -> Stage:
+    """Return where a run that has a row stands."""
+    if run.state is RunState.RUNNING and run.cancel_requested_at is not None:
+        return Stage.CANCELLING
+    return Stage(run.state.value)
+
+
+def _coming_slots(job: Job) -> Iterator[datetime]:
+    """Yield the slots that visits of the job have still to hand over, as it is now."""
+    slot = job.next_slot if job.state is JobState.ACTIVE else None
+    left = job.schedule.max_runs
+    if left is not None:
+        left -= job.ordinal
+    while slot is not None and left != 0:
+        yield slot
+        slot = next_slot(job.schedule, after=slot)
+        if left is not None:
+            left -= 1
+
+
+def _is_coming(job: Job, slot: datetime) -> bool:
+    """Say whether a slot is among the next ones, without a walk over all before it."""
+    if job.state is not JobState.ACTIVE or job.next_slot is None or slot < job.next_slot:
+        return False
+    if next_slot(job.schedule, after=slot - TICK) != slot:
+        return False
+    most = COMING_READABLE
+    if job.schedule.max_runs is not None:
+        most = min(most, job.schedule.max_runs - job.ordinal)
+    first = job.next_slot - TICK
+    return count_slots(job.schedule, after=first, until=slot, limit=most + 1) <= most
+
+
+def _coming(job: Job, slot: datetime) -> Seen:
+    run = queued_run(job, slot, schedule_revision=job.schedule_revision)
+    return Seen(run=run, stage=Stage.SCHEDULED)
+
+
+def _start(before: str | None, *, until: datetime | None) -> str | None:
+    """Return the name that a listing begins before: no later slot than `until` is left out."""
+    if until is None:
+        return before
+    latest = slot_name(until.replace(microsecond=0) + SECOND)
+    return latest if before is None else min(before, latest)
+
+
+def _lies_in(run: Run, *, since: datetime | None, until: datetime | None) -> bool:
+    return (since is None or run.scheduled_at >= since) and (
+        until is None or run.scheduled_at < until
+    )
+
+
+def _overlaps(stretch: Stretch, *, since: datetime | None, until: datetime | None) -> bool:
+    return (since is None or stretch.until >= since) and (until is None or stretch.since < until)
+
+
+def _cancellation(run: Run, *, now: datetime) -> Move | None:
+    """Return the move that cancels a run, or takes its cancel on; None when that is under way."""
+    if run.state.terminal:
+        return None
+    if run.cancel_requested_at is not None:
+        return None if run.live(now) else reap(run, now=now)
+    if run.state is RunState.RUNNING:
+        return RequestCancel(key=run.key, at=now)
+    return Cancel(
+        key=run.key,
+        ending=Ending(state=RunState.CANCELLED, at=now, reason="cancelled"),
+        scheduled_at=run.scheduled_at,
+    )
+
+
+def _was_cancelled_at(run: Run | None, now: datetime) -> bool:
+    """Say whether the row in the way is what our own cancel left, whose answer was lost."""
+    return run is not None and run.state is RunState.CANCELLED and run.finished_at == now
