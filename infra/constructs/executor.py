@@ -1,0 +1,82 @@
+"""The executors of one lane: one code, deployed twice."""
+
+from datetime import timedelta
+
+from aws_cdk import aws_lambda, aws_lambda_event_sources, aws_sqs
+from constructs import Construct
+
+from infra.config import Pollers
+from infra.constructs.function import Base, Code, Function
+
+LANES = ("fast", "slow")
+
+
+def service_of(lane: str) -> str:
+    """Return what the executors of a lane are called in logs and metrics."""
+    return f"execute-{lane}"
+
+
+class Executor(Construct):
+    """The function of one lane, fed by the lane's queue in batches of up to ten runs."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        base: Base,
+        *,
+        lane: str,
+        queue: aws_sqs.IQueue,
+        timeout: timedelta,
+        pollers: Pollers | None = None,
+    ) -> None:
+        super().__init__(scope, name)
+        environment = {
+            "TABLE_NAME": base.table.resource.table_name,
+            "LANE": lane,
+            "FAST_QUEUE_URL": base.queues.fast.queue_url,
+            "SLOW_QUEUE_URL": base.queues.slow.queue_url,
+            "DEAD_QUEUE_URL": base.queues.dead_letters.queue_url,
+        }
+        if base.config.on_this_machine:
+            environment["ALLOW_PRIVATE_TARGETS"] = "true"
+        self.function = Function(
+            self,
+            "Execute",
+            Code(
+                folder="execute",
+                service=service_of(lane),
+                # Lateness is CPU: ten starts and ten handshakes go out at once.
+                memory_mb=512,
+                timeout=timeout,
+            ),
+            base=base,
+            environment=environment,
+        )
+        self.function.allow(
+            [
+                "dynamodb:BatchGetItem",
+                "dynamodb:BatchWriteItem",
+                "dynamodb:DeleteItem",
+                "dynamodb:PartiQLDelete",
+                "dynamodb:PartiQLUpdate",
+                "dynamodb:UpdateItem",
+            ],
+            base.table.resource.table_arn,
+        )
+        self.function.allow(["sqs:SendMessage"], base.queues.dead_letters.queue_arn)
+        self.function.resource.add_event_source(
+            aws_lambda_event_sources.SqsEventSource(
+                queue,
+                batch_size=10,
+                report_batch_item_failures=True,
+                max_concurrency=base.config.executors_max if pollers is None else None,
+                provisioned_poller_config=None if pollers is None else _ready(pollers),
+            )
+        )
+
+
+def _ready(pollers: Pollers) -> aws_lambda.ProvisionedPollerConfig:
+    return aws_lambda.ProvisionedPollerConfig(
+        minimum_pollers=pollers.least, maximum_pollers=pollers.most
+    )
