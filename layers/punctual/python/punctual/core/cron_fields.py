@@ -121,7 +121,7 @@ def values_of(field: Field, text: str) -> int:
     columns[field.column] = ",".join(items)
     expanded, _ = croniter.expand(" ".join(columns))
     numbers = expanded[field.column]
-    return field.every if numbers == ["*"] else set_of(int(number) for number in numbers)
+    return field.every if "*" in numbers else set_of(int(number) for number in numbers)
 
 
 def _normal(field: Field, item: str) -> str:
@@ -138,7 +138,7 @@ def _normal(field: Field, item: str) -> str:
     if last:
         high = value_of(field, last)
         if low > high:
-            raise refusal(f"a {field.name} range runs backwards (write it as two)", item)
+            raise refusal(f"a range in the {field.name} field runs backwards (write two)", item)
     elif step:
         high = field.high
     if low == high:
@@ -156,8 +156,8 @@ def value_of(field: Field, text: str) -> int:
         return field.low + field.names.index(text)
     value = int(text) if text.isdigit() else -1
     if not field.low <= value <= field.high:
-        named = f", {field.names[0]} to {field.names[-1]}" if field.names else ""
-        raise refusal(f"a {field.name} is {field.low} to {field.high}{named}, not", text)
+        named = f", or {field.names[0]} to {field.names[-1]}" if field.names else ""
+        raise refusal(f"the {field.name} is {field.low} to {field.high}{named}, not", text)
     return value
 
 
