@@ -7,6 +7,7 @@ from aws_lambda_powertools.event_handler import Response
 from pydantic_core import to_json
 
 from punctual.api.problems import MEDIA_TYPE as PROBLEM_TYPE
+from punctual.api.problems import headers_of, problem_of
 from punctual.api.views import Problem
 
 JSON_TYPE = "application/json"
@@ -43,6 +44,22 @@ def answered(
         content_type=JSON_TYPE,
         headers=headers,
         body=to_json(value).decode(),
+    )
+
+
+def refused(error: Exception, *, instance: str) -> Response[str]:
+    """Answer with a problem.
+
+    Args:
+        error: What went wrong.
+        instance: Path of the request.
+    """
+    problem = problem_of(error, instance=instance)
+    return Response(
+        status_code=problem["status"],
+        content_type=PROBLEM_TYPE,
+        headers=headers_of(error),
+        body=to_json(problem).decode(),
     )
 
 

@@ -1,11 +1,12 @@
 """The HTTP API as one function from an event of an HTTP API to its response."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from punctual.api.answers import refused
 from punctual.api.pagination import Cursors
 from punctual.api.resolver import Resolver
 from punctual.api.routes.documents import add_document_routes
@@ -13,6 +14,7 @@ from punctual.api.routes.health import add_health_routes
 from punctual.api.routes.jobs import add_job_routes
 from punctual.api.routes.runs import add_run_routes
 from punctual.api.tenancy import TENANT_CLAIM, always, verified
+from punctual.core.errors import StoreUnavailable
 from punctual.ports import Beats, Chance, Clock
 from punctual.services.jobs import Jobs
 from punctual.services.runs import Runs
@@ -46,6 +48,12 @@ class Answered:
 
 App = Callable[[dict[str, Any]], dict[str, Any]]
 """Takes an event of an HTTP API (payload version 2.0) and returns its response."""
+
+
+def unavailable(error: StoreUnavailable, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer a request while what the API is made of is out of reach."""
+    answer = refused(error, instance=event["rawPath"])
+    return {"statusCode": answer.status_code, "headers": answer.headers, "body": answer.body}
 
 
 def make_app(

@@ -44,12 +44,7 @@ def read_json(event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
             f"the body is said to be {content_type[:100]!r}: send application/json"
         )
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_float=_number,
-            parse_constant=_constant,
-        )
+        value = _DECODER.decode(text)
     except RecursionError:
         raise MalformedRequest("the body is nested too deeply") from None
     except json.JSONDecodeError as error:
@@ -96,6 +91,11 @@ def _number(text: str) -> float:
 
 def _constant(text: str) -> float:
     raise MalformedRequest(f"the body is not JSON: {text} is no number")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_number, parse_constant=_constant
+)
 
 
 def _refuse_depths(text: str, value: object) -> None:

@@ -52,10 +52,10 @@ class Reader:
     """Reads the arguments of one operation."""
 
     def __init__(self, route: "Route") -> None:
-        dependant = route.dependant
-        self._query = {field.alias: _Field.of(field) for field in dependant.query_params}
-        self._headers = [_Field.of(field) for field in dependant.header_params]
-        body = dependant.body_params
+        signature = route.dependant  # codespell:ignore dependant
+        self._query = {field.alias: _Field.of(field) for field in signature.query_params}
+        self._headers = [_Field.of(field) for field in signature.header_params]
+        body = signature.body_params
         self._body = _Field.of(body[0]) if body else None
 
     def __call__(self, event: Mapping[str, Any], *, cloud: bool) -> tuple[dict[str, Any], Any]:

@@ -6,15 +6,9 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.api_gateway import ResponseBuilder, Route
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
-from pydantic_core import to_json
 
-from punctual.api.problems import (
-    MEDIA_TYPE,
-    MethodNotAllowed,
-    NoSuchPath,
-    headers_of,
-    problem_of,
-)
+from punctual.api.answers import refused
+from punctual.api.problems import MethodNotAllowed, NoSuchPath
 from punctual.api.reading import Reader, read_request
 from punctual.api.tenancy import TenantOf
 from punctual.core.errors import PunctualError
@@ -87,13 +81,7 @@ class Resolver(APIGatewayHttpResolver):
     def _problem(self, error: Exception) -> Response[str]:
         if not isinstance(error, PunctualError):
             logger.error("unforeseen fault of %s", self.route_pattern, exc_info=error)
-        problem = problem_of(error, instance=self.current_event.path)
-        return Response(
-            status_code=problem["status"],
-            content_type=MEDIA_TYPE,
-            headers=headers_of(error),
-            body=to_json(problem).decode(),
-        )
+        return refused(error, instance=self.current_event.path)
 
 
 def _got(event: dict[str, Any]) -> dict[str, Any]:

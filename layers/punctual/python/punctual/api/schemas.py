@@ -18,7 +18,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
-    PrivateAttr,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
@@ -26,7 +25,6 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from punctual.core import slots
 from punctual.core.addresses import URL_MAX, check_url
 from punctual.core.calls import header_refusal
 from punctual.core.changes import JobSpec
@@ -36,9 +34,9 @@ from punctual.core.jobs import CatchUp, Content, Delivery, HttpTarget, Policy
 from punctual.core.records import content_to_text
 from punctual.core.retry import Jitter, RetryPolicy
 from punctual.core.schedules import At, Cron, Dst, Every, Gap, Repeat, Rule, Schedule
+from punctual.core.slots import EVERY_MAX, EVERY_MIN, EXCLUSIONS_MAX, SPREAD_MAX, check
 
-EVERY_MAX = 10 * 366 * 86_400
-"""The longest interval, in seconds: ten years."""
+SECOND = timedelta(seconds=1)
 
 OPEN_MAX = 14 * 86_400
 """How long a run may await its outcome, in seconds: no schedule's past is remembered longer."""
@@ -231,6 +229,10 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    def __repr__(self) -> str:
+        """Show nothing of what may hold secrets; the library writes every argument down."""
+        return f"{type(self).__name__}(…)"
+
 
 class DstBody(Body):
     """What a job wants instead of the rule when its zone changes its clocks."""
@@ -250,17 +252,17 @@ class ScheduleBody(Body):
     """A rule (exactly one of `at`, `every_seconds` and `cron`), and what bounds and shifts it."""
 
     at: Instant | None = None
-    every_seconds: Annotated[float, Field(ge=1, le=EVERY_MAX)] | None = None
+    every_seconds: (
+        Annotated[float, Field(ge=EVERY_MIN // SECOND, le=EVERY_MAX // SECOND)] | None
+    ) = None
     cron: Annotated[str, Field(max_length=256)] | None = None
     timezone: Annotated[str, Field(max_length=64)] | None = None
     start_at: Instant | None = None
     end_at: Instant | None = None
     max_runs: Annotated[Whole, Field(ge=1, le=1_000_000_000)] | None = None
-    exclude: Annotated[list[Exclusion], Field(max_length=100)] = []
-    spread_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0
+    exclude: Annotated[list[Exclusion], Field(max_length=EXCLUSIONS_MAX)] = []
+    spread_seconds: Annotated[float, Field(ge=0, le=SPREAD_MAX // SECOND)] = 0
     dst: DstBody | None = None
-
-    _schedule: Schedule = PrivateAttr()
 
     @model_validator(mode="after")
     def _readable(self) -> Self:
@@ -275,14 +277,14 @@ class ScheduleBody(Body):
             errors.append((("dst",), "goes with cron only"))
         if errors:
             raise wrong_fields(errors)
-        self._schedule = self._read()
         try:
-            slots.check(self._schedule)
+            check(self.to_domain())
         except InvalidSchedule as error:
             raise wrong_fields([(schedule_place(error), str(error))]) from None
         return self
 
-    def _read(self) -> Schedule:
+    def to_domain(self) -> Schedule:
+        """Return the schedule, without what only its job knows."""
         return Schedule(
             rule=self._rule(),
             start_at=self.start_at,
@@ -304,10 +306,6 @@ class ScheduleBody(Body):
             timezone="UTC" if self.timezone is None else self.timezone,
             dst=None if self.dst is None else self.dst.to_domain(),
         )
-
-    def to_domain(self) -> Schedule:
-        """Return the schedule, without what only its job knows."""
-        return self._schedule
 
 
 class TargetBody(Body):
@@ -411,15 +409,12 @@ class JobBody(Body):
     created_at: ReadOnly = None
     updated_at: ReadOnly = None
 
-    _content: Content = PrivateAttr()
-
     @model_validator(mode="after")
     def _storable(self) -> Self:
-        self._content = Content(target=self.target.to_domain(), tags=tuple(self.tags.items()))
-        if len(content_to_text(self._content).encode()) > CONTENT_BYTES_MAX:
-            raise wrong_fields(
-                [(("target", "body"), f"takes up more than {CONTENT_BYTES_MAX} bytes")]
-            )
+        content = self._content()
+        if _is_long(content) and len(content_to_text(content).encode()) > CONTENT_BYTES_MAX:
+            detail = f"takes up more than {CONTENT_BYTES_MAX} bytes, headers and tags included"
+            raise wrong_fields([(("target", "body"), detail)])
         return self
 
     def to_domain(self) -> JobSpec:
@@ -434,8 +429,11 @@ class JobBody(Body):
                 catch_up=CatchUp(self.catch_up),
                 delivery=Delivery(self.delivery),
             ),
-            content=self._content,
+            content=self._content(),
         )
+
+    def _content(self) -> Content:
+        return Content(target=self.target.to_domain(), tags=tuple(self.tags.items()))
 
 
 class PauseBody(Body):
@@ -443,6 +441,13 @@ class PauseBody(Body):
 
     note: Annotated[Text, Field(max_length=500)] | None = None
     until: NotOffered = None
+
+
+def _is_long(content: Content) -> bool:
+    """Say whether a content may be too long as it is stored: no character takes over 6 bytes."""
+    target = content.target
+    long = len(target.url) + len(target.body or "") + sum(len(n + v) for n, v in target.headers)
+    return 6 * (long + sum(len(n + v) for n, v in content.tags)) > CONTENT_BYTES_MAX // 2
 
 
 def schedule_place(error: InvalidSchedule) -> tuple[str, ...]:

@@ -108,8 +108,9 @@ class ApiSettings:
 
     table_name: str
     queue_urls: Mapping[Lane, str]
-    shards_per_message: int
     cursor_secret_arn: str
+    tenant_claim: str | None = None
+    """The claim of a token that names the tenant; None for the one that usually does."""
     allow_private_targets: bool = False
 
     @classmethod
@@ -117,13 +118,13 @@ class ApiSettings:
         """Read the function's environment.
 
         Raises:
-            SettingsError: A variable is missing or makes no sense.
+            SettingsError: A variable is missing.
         """
         return cls(
             table_name=_text(env, "TABLE_NAME"),
             queue_urls=_queue_urls(env),
-            shards_per_message=_number(env, "SHARDS_PER_MESSAGE", least=1, most=SHARDS),
             cursor_secret_arn=_text(env, "CURSOR_SECRET_ARN"),
+            tenant_claim=env.get("TENANT_CLAIM"),
             allow_private_targets=env.get("ALLOW_PRIVATE_TARGETS") == "true",
         )
 

@@ -51,7 +51,7 @@ SETTLING = timedelta(seconds=5)
 
 _PATIENCE = {"connect_timeout": 1, "read_timeout": 2}
 
-_STORE_CONFIG = Config(
+STORE_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=16,
     **_PATIENCE,  # type: ignore[arg-type]
@@ -69,7 +69,7 @@ chance: Chance = SystemChance()
 @cache
 def dynamodb() -> "DynamoDBClient":
     """Return the client of the table."""
-    return boto3.client("dynamodb", config=_STORE_CONFIG)
+    return boto3.client("dynamodb", config=STORE_CONFIG)
 
 
 @cache

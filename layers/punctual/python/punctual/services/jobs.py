@@ -110,7 +110,10 @@ class Jobs:
             if standing.fingerprint == fingerprint:
                 return replace(self._with_content(standing), replayed=True)
             if repeatable:
-                raise IdempotencyKeyReused("the key was used with another body")
+                raise IdempotencyKeyReused(
+                    f"the key was used with another body: its fingerprint is {standing.fingerprint}"
+                    f", that of this body {fingerprint}"
+                )
             raise Conflict(f"there is a job {key.job_id!r} already")
         raise _busy()
 

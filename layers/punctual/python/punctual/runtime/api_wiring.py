@@ -1,0 +1,126 @@
+"""The API, put together with what it runs on in the cloud.
+
+Apart from the other functions' wiring, which must not pay for its imports.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.metrics import MetricUnit
+from botocore.exceptions import BotoCoreError, ClientError
+
+from punctual.adapters.dynamodb.beats import DynamoBeats
+from punctual.adapters.dynamodb.job_store import DynamoJobStore
+from punctual.adapters.dynamodb.run_store import DynamoRunStore
+from punctual.adapters.dynamodb.table import Table
+from punctual.adapters.dynamodb.transact import one_by_one
+from punctual.adapters.dynamodb.watch_list import DynamoWatchList
+from punctual.adapters.sqs.run_queue import SqsRunQueue
+from punctual.api.app import Answered, ApiServices, App, make_app, unavailable
+from punctual.api.tenancy import TENANT_CLAIM
+from punctual.core.errors import StoreUnavailable
+from punctual.core.jobs import Lane
+from punctual.runtime.observability import count, logger, metrics
+from punctual.runtime.settings import ApiSettings
+from punctual.runtime.wiring import STORE_CONFIG, chance, clock, dynamodb, sqs
+from punctual.services.dispatch import Dispatch
+from punctual.services.jobs import Jobs
+from punctual.services.runs import Runs
+
+REFUSED = 400
+FAILED = 500
+
+
+def answer(event: dict[str, Any]) -> dict[str, Any]:
+    """Answer a request."""
+    try:
+        api = app()
+    except StoreUnavailable as error:
+        logger.exception("the API cannot be put together")
+        return unavailable(error, event)
+    return api(event)
+
+
+@cache
+def app() -> App:
+    """Return the API, as its function's environment describes it.
+
+    Raises:
+        StoreUnavailable: Its secret cannot be read now.
+    """
+    settings = ApiSettings.from_env()
+    table = Table(dynamodb(), settings.table_name, clock=clock, chance=chance)
+    jobs = DynamoJobStore(table, clock=clock)
+    runs = DynamoRunStore(table, clock=clock)
+    beats = DynamoBeats(table)
+    dispatch = Dispatch(
+        jobs=jobs,
+        runs=runs,
+        watch_list=DynamoWatchList(table),
+        queue=SqsRunQueue(sqs(), urls=settings.queue_urls, clock=clock),
+        beats=beats,
+        clock=clock,
+        chance=chance,
+        transact=one_by_one,
+    )
+    return make_app(
+        ApiServices(
+            jobs=Jobs(jobs=jobs, runs=runs, dispatch=dispatch, clock=clock, transact=one_by_one),
+            runs=Runs(jobs=jobs, runs=runs, clock=clock),
+            beats=beats,
+            ask_queue=lambda: _ask(settings.queue_urls),
+        ),
+        local_tenant=None,
+        clock=clock,
+        chance=chance,
+        cursor_key=_secret(settings.cursor_secret_arn),
+        tenant_claim=settings.tenant_claim or TENANT_CLAIM,
+        allow_private_targets=settings.allow_private_targets,
+        report=report,
+    )
+
+
+def report(answered: Answered) -> None:
+    """Report one request: what it was and how it ended, nothing of what it held."""
+    milliseconds = answered.took.total_seconds() * 1000
+    metrics.add_metric("RequestDuration", MetricUnit.Milliseconds, milliseconds)
+    count(f"RequestsOf{_subject(answered.route)}", 1)
+    count("RequestsRefused", int(REFUSED <= answered.status < FAILED))
+    count("RequestsFailed", int(answered.status >= FAILED))
+    logger.info(
+        "answered",
+        method=answered.method,
+        route=answered.route,
+        status=answered.status,
+        milliseconds=round(milliseconds),
+    )
+
+
+def _subject(route: str) -> str:
+    if "/runs" in route:
+        return "Runs"
+    return "Jobs" if "/jobs" in route else "Others"
+
+
+def _ask(queue_urls: Mapping[Lane, str]) -> None:
+    """Ask each queue for anything at all.
+
+    Raises:
+        StoreUnavailable: One does not answer.
+    """
+    try:
+        for url in queue_urls.values():
+            sqs().get_queue_attributes(QueueUrl=url, AttributeNames=["CreatedTimestamp"])
+    except (BotoCoreError, ClientError) as error:
+        raise StoreUnavailable("a queue is out of reach") from error
+
+
+def _secret(arn: str) -> bytes:
+    client: Any = boto3.client("secretsmanager", config=STORE_CONFIG)
+    try:
+        secret: str = client.get_secret_value(SecretId=arn)["SecretString"]
+    except (BotoCoreError, ClientError) as error:
+        raise StoreUnavailable("the secret of the cursors is out of reach") from error
+    return secret.encode()
