@@ -1,5 +1,6 @@
 """The embedded engine: every port of one host over one SQLite database."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,6 +12,7 @@ from punctual.adapters.sqlite.home import HomeInUse, occupied, sync_folder
 from punctual.adapters.sqlite.job_store import SqliteJobStore
 from punctual.adapters.sqlite.run_queue import SqliteRunQueue
 from punctual.adapters.sqlite.run_store import SqliteRunStore
+from punctual.adapters.sqlite.schema import UnusableDatabase
 from punctual.adapters.sqlite.sweep import sweep
 from punctual.adapters.sqlite.watch_list import SqliteWatchList
 from punctual.ports import Clock
@@ -46,6 +48,7 @@ class SqliteEngine:
         Raises:
             HomeInUse: Another process has it open.
             NewerDatabase: A later version of Punctual wrote it.
+            UnusableDatabase: It is no database, or cannot be written.
         """
         with occupied(home) as path, _opened(path, synchronous) as database:
             sync_folder(home)
@@ -69,7 +72,10 @@ class SqliteEngine:
 
 @contextmanager
 def _opened(path: Path | None, synchronous: Synchronous) -> Iterator[Database]:
-    database = Database(path, synchronous=synchronous)
+    try:
+        database = Database(path, synchronous=synchronous)
+    except sqlite3.Error as error:
+        raise UnusableDatabase(f"{path} cannot be used: {error}") from error
     try:
         yield database
     finally:

@@ -135,6 +135,12 @@ class NewerDatabase(PunctualError):
     code = "newer-database"
 
 
+class UnusableDatabase(PunctualError):
+    """The file is no database, or cannot be written; mend it, or choose another folder."""
+
+    code = "unusable-database"
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the file to the present version, each step whole or not at all.
 
