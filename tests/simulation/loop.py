@@ -24,16 +24,16 @@ class Loop:
         self.now = now
         self.running: Strand | None = None
         """The strand that runs, None while the loop itself does."""
-        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._heap: list[tuple[int, int, Callable[[], object]]] = []
         self._scheduled = 0
         self._hub = getcurrent()
 
-    def at(self, when: int, what: Callable[[], None]) -> None:
+    def at(self, when: int, what: Callable[[], object]) -> None:
         """Have something happen at an instant; of two at the same instant the first one asked."""
         self._scheduled += 1
         heapq.heappush(self._heap, (max(when, self.now), self._scheduled, what))
 
-    def after(self, delay: int, what: Callable[[], None]) -> None:
+    def after(self, delay: int, what: Callable[[], object]) -> None:
         """Have something happen in a while."""
         self.at(self.now + delay, what)
 
@@ -65,6 +65,8 @@ class Strand:
         self._greenlet = greenlet(run, parent=loop._hub)
         self._waits = 0
         self.killed = False
+        self.owner: Any = None
+        """Who runs here."""
 
     @property
     def over(self) -> bool:

@@ -1,5 +1,6 @@
 """How DynamoDB weighs an item, by the rule it publishes, for what emulators do not count."""
 
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ def _value_bytes(value: Mapping[str, Any]) -> int:
             significant = len(str(content).lstrip("-").replace(".", "").strip("0"))
             return (significant + 1) // 2 + 1 + str(content).startswith("-")
         case "B":
-            return len(bytes(content))
+            return len(content if isinstance(content, bytes) else b64decode(content))
         case "BOOL" | "NULL":
             return 1
         case "L":

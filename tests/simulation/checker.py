@@ -1,0 +1,375 @@
+"""The invariants, each checked when it could break, from what users, targets and the store see.
+
+The checker knows what is promised and nothing of how: it never asks the code under test, and takes
+no decision of it for granted.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from infra.definitions import SHARDS
+from punctual.core.identity import JobKey, RunKey
+from punctual.core.instants import epoch_ms, from_epoch_ms, parse_instant
+from tests.simulation.expressions import Item
+from tests.simulation.faults import Mishap
+from tests.simulation.lambdas import Died, Ended, Environment, Invocation
+from tests.simulation.loop import Loop
+from tests.simulation.queues import Queued, SimulatedQueue
+from tests.simulation.scenario import MINUTE, Scenario
+from tests.simulation.sites import kind_of, standing_of
+from tests.simulation.table import Address, SimulatedTable
+from tests.simulation.targets import TargetServer
+from tests.simulation.trace import Trace
+from tests.simulation.users import Users, Wish
+
+Json = dict[str, Any]
+
+OPEN = frozenset({"queued", "running", "retrying"})
+
+UNAVAILABLE = "StoreUnavailable"
+"""The one error that an invocation may end with by itself: its caller tries again."""
+
+LOOKED_AT_WITHIN = 2 * MINUTE + 1000
+"""A message may go for a watch row that looks at the run this soon after it can go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A broken invariant, and its story."""
+
+    invariant: str
+    at: int
+    story: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant} at {from_epoch_ms(self.at):%H:%M:%S.%f}"[:-3] + f": {self.story}"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """An attempt as its START left it."""
+
+    owner: str
+    number: int
+    invocation: Invocation | None
+    started_at: int
+
+
+@dataclass(eq=False, slots=True)
+class Called:
+    """A call that left."""
+
+    run: str
+    attempt: int
+    environment: Environment
+    key: str
+    at: int
+    over_at: int | None = None
+    how: str = ""
+
+
+@dataclass(kw_only=True)
+class Checker:
+    """Watches one world."""
+
+    scenario: Scenario
+    loop: Loop
+    trace: Trace
+    violation: Violation | None = None
+    units: Counter[str] = field(default_factory=Counter)
+    """Write units paid, by kind of item."""
+    calls: list[Called] = field(default_factory=list)
+
+    table: SimulatedTable = field(init=False)
+    users: Users = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.writer: Any = None
+        """The AWS call that is being carried out."""
+        self._serves: dict[Invocation, Wish] = {}
+        self._watched: dict[Address, Counter[int]] = {}
+        """Minutes of the watch rows that name a run."""
+        self._attempts: dict[tuple[Address, str], Attempt] = {}
+        self._open: dict[int, Called] = {}
+        self._keys: dict[str, str] = {}
+        self._runs: dict[str, str] = {}
+        self._launched: dict[str, int] = {}
+        self._in_bound = Mishap.CLOCKS_FAR_APART not in self.scenario.profile.rates
+
+    def fail(self, invariant: str, story: str) -> None:
+        """Record a broken invariant; the first one counts."""
+        if self.violation is None:
+            self.violation = Violation(invariant, self.loop.now, story)
+            self.trace.add("checker", f"✗ {self.violation}")
+
+    # What the table sees
+
+    def item_written(self, address: Address, before: Item | None, after: Item | None) -> None:
+        """See `Observer.item_written`."""
+        match kind_of(address):
+            case "run":
+                self._run_written(address, before, after)
+            case "job":
+                self._job_written(address, before, after)
+            case "watch":
+                self._watch_written(address, before, after)
+            case _:
+                pass
+
+    def units_paid(self, address: Address, units: int) -> None:
+        """See `Observer.units_paid`."""
+        self.units[kind_of(address)] += units
+
+    def _run_written(self, address: Address, before: Item | None, after: Item | None) -> None:
+        run = name_of(address)
+        now = self.loop.now
+        if before is not None and _state(before) not in OPEN:
+            if after is None:
+                if int(before["ttl"]["N"]) * 1000 > now:
+                    self.fail("I1", f"the outcome of {run} was deleted")
+            elif before != after:
+                self.fail(
+                    "I1",
+                    f"the outcome of {run} was {_state(before)} and became {_state(after)}",
+                )
+        if after is None:
+            return
+        if before is not None:
+            was, is_ = int(before["attempt"]["N"]), int(after["attempt"]["N"])
+            waits = _state(before) == "running" and _state(after) == "retrying"
+            if is_ < was - (1 if waits else 0):
+                self.fail("I3", f"the attempt of {run} went from {was} back to {is_}")
+        if _state(after) in OPEN:
+            if "ttl" in after:
+                self.fail("I9", f"{run} is {_state(after)} and will be forgotten")
+            self._check_watched(address, after)
+        elif "ttl" not in after:
+            self.fail("I9", f"{run} has ended and will never be forgotten")
+        self._note_start(address, before, after)
+
+    def _note_start(self, address: Address, before: Item | None, after: Item) -> None:
+        if _state(after) != "running":
+            return
+        owner = after["owner"]["S"]
+        if before is not None and before.get("owner", {}).get("S") == owner:
+            return
+        if before is not None and _state(before) == "running":
+            self._check_takeover(address, before)
+        invocation = self.writer.invocation if self.writer is not None else None
+        self._attempts[address, owner] = Attempt(
+            owner, int(after["attempt"]["N"]), invocation, self.loop.now
+        )
+
+    def _check_takeover(self, address: Address, before: Item) -> None:
+        """Nobody may take over from a process that is alive and works on the run."""
+        holder = self._attempts.get((address, before["owner"]["S"]))
+        if holder is None or holder.invocation is None or not self._in_bound:
+            return
+        if holder.invocation.ended or holder.invocation.environment.was_frozen:
+            return
+        self.fail(
+            "I2",
+            f"{name_of(address)} was taken over by {self.writer.name} while attempt "
+            f"{holder.number} of {holder.invocation.name} was alive",
+        )
+
+    def _job_written(self, address: Address, before: Item | None, after: Item | None) -> None:
+        if before is None or after is None:
+            return
+        same_life = before["incarnation"] == after["incarnation"]
+        changed = before["schedule_revision"] != after["schedule_revision"]
+        resumed = _state(before) == "paused" and _state(after) == "active"
+        if same_life and not changed and not resumed:
+            was, is_ = _pointer(before), _pointer(after)
+            if was is not None and is_ is not None and is_ < was:
+                self.fail("I8", f"the pointer of {address[0]} went back from {was} to {is_}")
+            if was is None and is_ is not None:
+                self.fail("I8", f"the pointer of {address[0]} came back at {is_}")
+
+    def _watch_written(self, address: Address, before: Item | None, after: Item | None) -> None:
+        minute = epoch_ms(parse_instant(address[1].partition("#")[0].removesuffix("Z") + ":00Z"))
+        for run in references_of(after):
+            self._watched.setdefault(run, Counter())[minute] += 1
+        for run in references_of(before):
+            minutes = self._watched[run]
+            minutes[minute] -= 1
+            if not minutes[minute]:
+                del minutes[minute]
+            row = self.table.items.get(run)
+            if row is not None and _state(row) in OPEN:
+                self._check_watched(run, row)
+
+    def _check_watched(self, address: Address, row: Item) -> None:
+        """Every run without an outcome has a watch row, or a job that is due still."""
+        if self._watched.get(address):
+            return
+        key = key_of(address)
+        job = self.table.items.get((address[0], "JOB"))
+        slot = key.slot
+        if (
+            job is not None
+            and slot is not None
+            and _state(job) == "active"
+            and int(job["incarnation"]["N"]) == key.incarnation
+            and (pointer := _pointer(job)) is not None
+            and pointer <= epoch_ms(slot)
+        ):
+            return
+        self.fail("I9", f"{name_of(address)} is {_state(row)} and nobody will look at it again")
+
+    # What the queues see
+
+    def shards_of(self, body: str) -> tuple[int, int]:
+        """Return the shards that a message of the shard queue wakes, end excluded."""
+        first, end = json.loads(body)["shards"]
+        return first, end
+
+    def message_deleted(self, queue: SimulatedQueue, message: Queued) -> None:
+        """A message is about to go, since its handler did not hand it back."""
+        if queue.name == SHARDS.name:
+            return
+        try:
+            tenant, job_id, incarnation, name = json.loads(message.body)["run"]
+        except (ValueError, KeyError, TypeError):
+            return
+        address = (f"J#{tenant}#{job_id}", f"R#{incarnation}#{name}")
+        row = self.table.items.get(address)
+        if row is None or _state(row) not in OPEN:
+            return
+        now = self.loop.now
+        goes_on = max(now, int(row["lease_until"]["N"]), int(row["retry_at"]["N"]))
+        looked_at = min(self._watched.get(address, {}), default=None)
+        if looked_at is None or looked_at > goes_on + LOOKED_AT_WITHIN + self._skew_max():
+            self.fail(
+                "I7",
+                f"the message {message.message_id} about {name_of(address)} was deleted while "
+                f"that is {standing_of(row, now=now)}, and the watch looks "
+                + ("never" if looked_at is None else f"at {from_epoch_ms(looked_at):%H:%M}"),
+            )
+
+    def _skew_max(self) -> int:
+        rates = self.scenario.profile.rates
+        if Mishap.CLOCKS_FAR_APART in rates:
+            return 20_000
+        return 5000 if Mishap.CLOCKS_APART in rates else 0
+
+    # What targets see
+
+    def call_launched(self, owner: object, call: Any) -> None:
+        """See `targets.Witness`."""
+        assert isinstance(owner, Environment), "processes call"
+        headers = {name.lower(): value for name, value in call.headers}
+        key = headers.get("idempotency-key", "")
+        called = Called(call.run_id, call.attempt, owner, key, self.loop.now)
+        self.calls.append(called)
+        self._open[id(call)] = called
+        self.trace.add(owner.name, f"calls the target for {call.run_id}, attempt {call.attempt}")
+        self._check_key(called)
+        self._check_alone(called)
+        slot = slot_of(call.run_id)
+        if slot is not None and owner.now < slot:
+            self.fail("I5", f"{call.run_id} was called {slot - owner.now} ms before its slot")
+        if self._in_bound and not owner.was_frozen:
+            last = self._launched.get(call.run_id, 0)
+            if call.attempt <= last:
+                self.fail("I3", f"{call.run_id}: attempt {call.attempt} was called after {last}")
+            self._launched[call.run_id] = max(last, call.attempt)
+
+    def _check_key(self, called: Called) -> None:
+        if not called.key:
+            self.fail("I4", f"{called.run} was called without a key")
+        if self._keys.setdefault(called.run, called.key) != called.key:
+            self.fail(
+                "I4", f"{called.run} was called under {self._keys[called.run]} and {called.key}"
+            )
+        if self._runs.setdefault(called.key, called.run) != called.run:
+            self.fail("I4", f"{called.run} and {self._runs[called.key]} share {called.key}")
+
+    def _check_alone(self, called: Called) -> None:
+        if not self._in_bound or called.environment.was_frozen:
+            return
+        for other in self._open.values():
+            if other is not called and other.run == called.run and not other.environment.was_frozen:
+                self.fail(
+                    "I2",
+                    f"attempt {called.attempt} of {called.run} was called while attempt "
+                    f"{other.attempt} was being called",
+                )
+
+    def call_over(self, call: Any, how: str) -> None:
+        """See `targets.Witness`."""
+        called = self._open.pop(id(call))
+        called.over_at, called.how = self.loop.now, how
+        self.trace.add(called.environment.name, f"call for {call.run_id} is over: {how}")
+
+    # What the platform sees
+
+    def serves(self, invocation: Invocation, wish: Wish) -> None:
+        """An invocation of the API is there for a wish."""
+        self._serves[invocation] = wish
+
+    def invocation_ended(self, invocation: Invocation, ended: Ended) -> None:
+        """An invocation ended; only what was done to it may make it fail."""
+        error = ended.error
+        if error is None or isinstance(error, Died) or type(error).__name__ == UNAVAILABLE:
+            return
+        self.fail("I0", f"{invocation.name} failed by itself: {error!r}")
+
+    def mistake(self, call: Any, why: str) -> None:
+        """A request was refused as a mistake."""
+        self.fail("I0", f"{call.name} ({call.site}) made a mistake: {why}")
+
+    # When everything has come to rest
+
+    def not_at_rest(self, left: Sequence[str]) -> None:
+        """Things did not come to rest in time."""
+        self.fail("I14", f"after {timedelta(hours=2)} there is left: {', '.join(left[:5])}")
+
+    def at_rest(self, *, server: TargetServer, queues: Mapping[str, SimulatedQueue]) -> None:
+        """Check what holds once nothing is left to be done."""
+        for address, item in self.table.items.items():
+            if kind_of(address) == "run" and _state(item) in OPEN:
+                self.fail("I10", f"{name_of(address)} is {_state(item)} and stays so")
+
+
+def name_of(address: Address) -> str:
+    """Return the id of the run at an address."""
+    return key_of(address).run_id
+
+
+def key_of(address: Address) -> RunKey:
+    """Return the key of the run at an address."""
+    pk, sk = address
+    _, tenant, job_id = pk.split("#")
+    _, incarnation, name = sk.split("#")
+    return RunKey(JobKey(tenant, job_id), int(incarnation), name)
+
+
+def slot_of(run_id: str) -> int | None:
+    """Return the slot in a run's id."""
+    slot = RunKey(JobKey("", ""), 1, run_id.partition(".")[2]).slot
+    return None if slot is None else epoch_ms(slot)
+
+
+def references_of(row: Item | None) -> list[Address]:
+    """Return the runs that a watch row names."""
+    if row is None:
+        return []
+    return [
+        (f"J#{tenant}#{job_id}", f"R#{incarnation}#{name}")
+        for tenant, job_id, incarnation, _, *names in json.loads(row["runs"]["S"])
+        for name in names
+    ]
+
+
+def _state(item: Item) -> str:
+    state: str = item["state"]["S"]
+    return state
+
+
+def _pointer(job: Item) -> int | None:
+    return int(job["next_slot"]["N"]) if "next_slot" in job else None

@@ -1,0 +1,514 @@
+"""A deployment of Punctual in virtual time: the real handlers, everything around them simulated."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
+
+from infra import definitions
+from infra.definitions import QUEUES, SHARDS, TABLE
+from punctual.core.instants import format_instant, from_epoch_ms
+from tests.simulation.checker import Checker
+from tests.simulation.clients import ADDRESS, Reply, connected, make_client
+from tests.simulation.dice import Dice
+from tests.simulation.expressions import Invalid
+from tests.simulation.faults import Fault, Faults, Mishap
+from tests.simulation.lambdas import (
+    Ended,
+    Environment,
+    EventSource,
+    FunctionDefinition,
+    Invocation,
+    Lambda,
+)
+from tests.simulation.loop import Loop, Wake
+from tests.simulation.program import QUIET, Loaded, Program
+from tests.simulation.queues import Queued, SimulatedQueue, SimulatedQueues
+from tests.simulation.scenario import Scenario
+from tests.simulation.sites import purpose_of
+from tests.simulation.table import Address, Busy, Refused, SimulatedTable
+from tests.simulation.targets import SimulatedTargets, TargetServer
+from tests.simulation.trace import Trace
+from tests.simulation.users import Users, Wish
+
+Json = dict[str, Any]
+
+SECOND = 1000
+MINUTE = 60 * SECOND
+
+READ_TIMEOUT = 2 * SECOND
+"""What the clients of production wait for an answer."""
+
+WRITES = frozenset(
+    {
+        "PutItem",
+        "UpdateItem",
+        "DeleteItem",
+        "BatchWriteItem",
+        "BatchExecuteStatement",
+        "SendMessageBatch",
+        "ChangeMessageVisibilityBatch",
+    }
+)
+
+CONVERGES_WITHIN = 120 * MINUTE
+"""After the last fault; the longest way back to order is a chain of second looks."""
+
+
+@dataclass(slots=True, kw_only=True)
+class AwsCall:
+    """One request, as it leaves a process."""
+
+    name: str
+    """Invocation and number; faults are named by it."""
+    site: str
+    invocation: Invocation
+    service: str
+    operation: str
+    request: Json
+    at: int
+    fault: Fault | None = None
+
+
+def _functions(scenario: Scenario) -> dict[str, FunctionDefinition]:
+    queue_url = {queue.name: url_of(queue.full_name) for queue in QUEUES.values()}
+    common = {
+        "TABLE_NAME": "punctual",
+        "FAST_QUEUE_URL": queue_url["fast"],
+        "SLOW_QUEUE_URL": queue_url["slow"],
+        "DEAD_QUEUE_URL": queue_url["dead-letters"],
+        "SHARD_QUEUE_URL": queue_url["shards"],
+        "CURSOR_SECRET_ARN": "secret",
+        "SHARDS_PER_MESSAGE": str(scenario.shards_per_message),
+    }
+    rows: tuple[tuple[str, str, timedelta, int, dict[str, str]], ...] = (
+        ("tick", "functions.tick.handler", definitions.TICK_TIMEOUT, 2, {}),
+        ("dispatch", "functions.dispatch.handler", definitions.DISPATCH_TIMEOUT, 8, {}),
+        ("fast", "functions.execute.handler", definitions.FAST_TIMEOUT, 6, {"LANE": "fast"}),
+        ("slow", "functions.execute.handler", definitions.SLOW_TIMEOUT, 6, {"LANE": "slow"}),
+        ("dead", "functions.dead_letters.handler", definitions.DEAD_LETTERS_TIMEOUT, 2, {}),
+        ("api", "functions.api.handler", definitions.API_TIMEOUT, 20, {}),
+    )
+    return {
+        name: FunctionDefinition(
+            name=name,
+            handler=handler,
+            timeout=timeout,
+            variables=common | own,
+            concurrency=concurrency,
+        )
+        for name, handler, timeout, concurrency, own in rows
+    }
+
+
+def url_of(queue: str) -> str:
+    """Return the URL of a queue."""
+    return f"{ADDRESS}/000000000000/{queue}"
+
+
+@dataclass(kw_only=True)
+class World:
+    """One seed, from its beginning to where everything has come to rest."""
+
+    scenario: Scenario
+    programs: Sequence[Program]
+    only: frozenset[str] | None = None
+    """If given, no fault strikes whose name is not in it."""
+    calls: int = 0
+    strikes: dict[tuple[str, str], int] = field(default_factory=dict)
+    """How often which fault struck which call site; `none` for calls without one."""
+
+    def __post_init__(self) -> None:
+        scenario = self.scenario
+        self.dice = Dice(f"world {scenario.seed}")
+        self.loop = Loop(now=scenario.begins)
+        self.trace = Trace(self.loop)
+        self.faults = Faults(
+            dice=Dice(f"faults {scenario.seed}"),
+            profile=scenario.profile,
+            calm_from=scenario.calm_from,
+            only=self.only,
+        )
+        self.checker = Checker(scenario=scenario, loop=self.loop, trace=self.trace)
+        self.table = SimulatedTable(
+            definition=TABLE,
+            observer=self.checker,
+            lag=self._lag,
+            page_max=3 if self._has(Mishap.SMALL_PAGES) else None,
+        )
+        self.checker.table = self.table
+        self.queues = self._make_queues()
+        self.queue_service = SimulatedQueues(
+            by_url={url_of(queue.definition.full_name): queue for queue in self.queues.values()}
+        )
+        self.server = TargetServer(
+            loop=self.loop,
+            dice=self.dice,
+            manners=scenario.manners,
+            calm_from=scenario.calm_from,
+            honours_keys=scenario.honours_keys,
+        )
+        self.functions = _functions(scenario)
+        self.lambdas = Lambda(
+            loop=self.loop,
+            dice=self.dice,
+            network=self,
+            programs=self.programs,
+            skew=self._skew,
+            ended=self._ended,
+        )
+        for name, queue, batch in (
+            ("dispatch", "shards", 1),
+            ("fast", "fast", 10),
+            ("slow", "slow", 10),
+            ("dead", "exhausted", 10),
+        ):
+            EventSource(
+                loop=self.loop,
+                dice=self.dice,
+                service=self.lambdas,
+                function=self.functions[name],
+                queue=self.queues[queue],
+                batch=batch,
+                deleted=self.checker.message_deleted,
+                keeps=self._is_delete_lost,
+            )
+        self.users = Users(
+            loop=self.loop,
+            dice=self.dice,
+            faults=self.faults,
+            scenario=scenario,
+            api=self._call_api,
+            trace=self.trace,
+        )
+        self.checker.users = self.users
+        self._writing: AwsCall | None = None
+        self._ticks = 0
+        self._at_rest = False
+
+    def run(self) -> None:
+        """Let everything happen until nothing is left to happen, or an invariant broke."""
+        with patch.dict(os.environ, QUIET), connected(self._host):
+            self.users.begin()
+            self._tick_at(self.loop.now - self.loop.now % MINUTE + MINUTE)
+            deadline = self.scenario.ends + CONVERGES_WITHIN
+            while not self._at_rest and self.checker.violation is None:
+                next_at = self.loop.next_at
+                if next_at is None or next_at > deadline:
+                    self.checker.not_at_rest(self._what_is_left())
+                    break
+                self.loop.step()
+            if self.checker.violation is None:
+                self.checker.at_rest(server=self.server, queues=self.queues)
+            for invocation in self.lambdas.invocations:
+                if invocation.strand is not None:
+                    invocation.strand.kill()
+            self.users.leave()
+
+    # Ticks
+
+    def _tick_at(self, minute: int) -> None:
+        self.loop.at(minute, lambda: self._tick(minute))
+
+    def _tick(self, minute: int) -> None:
+        """Call the tick for a minute, unless that goes wrong; and arrange the next one."""
+        if self._is_at_rest():
+            self._at_rest = True
+            return
+        self._tick_at(minute + MINUTE)
+        strikes, now = self.faults.strikes, self.loop.now
+        stop = self.scenario.ticks_stop
+        if (
+            stop is not None
+            and stop[0] <= now < stop[1]
+            and strikes(Mishap.TICKS_STOP, minute, now=now, rate=1.0)
+        ):
+            return
+        if strikes(Mishap.TICK_LOST, minute, now=now):
+            self.trace.add("scheduler", "the tick is lost")
+            return
+        delay = self.dice.between(100, 2000, "tick", minute)
+        if strikes(Mishap.TICK_LATE, minute, now=now):
+            delay = self.dice.between(2, 59, "tick late", minute) * SECOND
+        event = {"time": format_instant(from_epoch_ms(minute))}
+        for copy in range(2 if strikes(Mishap.TICK_DOUBLED, minute, now=now) else 1):
+            again = self.dice.between(0, 5000, "tick again", minute) if copy else 0
+            self.loop.after(
+                delay + again,
+                lambda: self.lambdas.invoke(self.functions["tick"], event, lambda _: None),
+            )
+
+    def _is_at_rest(self) -> bool:
+        """Say whether nothing is left to be done, by anybody."""
+        return self.loop.now > self.scenario.ends and not self._what_is_left()
+
+    def _what_is_left(self) -> list[str]:
+        left = [f"user of {job}" for job in self.users.busy()]
+        left += [i.name for i in self.lambdas.invocations if not i.ended]
+        for queue in self.queues.values():
+            if queue.name not in {"dead-letters"}:
+                left += [f"message {m.message_id} in {queue.name}" for m in queue.messages.values()]
+        for (pk, sk), item in self.table.items.items():
+            if pk.startswith("W#"):
+                left.append(f"watch row {pk} {sk}")
+            elif sk == "JOB" and "due_at" in item:
+                left.append(f"{pk} due at {item['due_at']['N']}")
+        return left
+
+    # What the parts ask the world
+
+    def _has(self, mishap: Mishap) -> bool:
+        return mishap in self.scenario.profile.rates
+
+    def _host(self) -> Environment:
+        strand = self.loop.running
+        assert strand is not None, "only invocations have a host"
+        environment: Environment = strand.owner
+        return environment
+
+    def _lag(self, _: Address, write: int) -> int:
+        if self.loop.now < self.scenario.calm_from and self._has(Mishap.INDEX_LAG):
+            longest = 30_000 if self.dice.chance(0.2, "long lag", write) else 3000
+            return self.dice.between(0, longest, "lag", write)
+        return self.dice.between(5, 80, "lag", write)
+
+    def _skew(self, environment: str) -> int:
+        if self._has(Mishap.CLOCKS_FAR_APART):
+            bound = 10_000
+        elif self._has(Mishap.CLOCKS_APART):
+            bound = 2490
+        else:
+            return 0
+        return self.dice.between(-bound, bound, "skew", environment)
+
+    def _make_queues(self) -> dict[str, SimulatedQueue]:
+        queues: dict[str, SimulatedQueue] = {}
+        for definition in QUEUES.values():
+            above = definition.gives_up_to
+            queues[definition.name] = SimulatedQueue(
+                definition=definition,
+                gives_up_to=queues[above.name] if above else None,
+                copies=self._copies,
+                wanted=self._is_wanted if definition is SHARDS else lambda _: True,
+            )
+        return queues
+
+    def _is_wanted(self, body: str) -> bool:
+        """Say whether a message wakes shards where there is anything at all.
+
+        Those of the other shards would be dispatched in vain sixty times an hour.
+        """
+        first, end = self.checker.shards_of(body)
+        return any(first <= shard < end for shard in self.scenario.shards)
+
+    def _copies(self, queue: str, number: int) -> list[int]:
+        now = self.loop.now
+        name = (queue, number)
+        if queue == "dead-letters":
+            return [0]
+        if self.faults.strikes(Mishap.MESSAGE_LOST, *name, now=now):
+            return []
+        delay = self.dice.between(0, 60, "transport", *name)
+        if self.faults.strikes(Mishap.MESSAGE_DELAYED, *name, now=now):
+            delay += self.dice.between(1, 90, "delayed", *name) * SECOND
+        copies = [delay]
+        if self.faults.strikes(Mishap.MESSAGE_DOUBLED, *name, now=now):
+            longest = 1200 if self.dice.chance(0.3, "long", *name) else 20
+            copies.append(self.dice.between(0, longest, "copy", *name) * SECOND)
+        return copies
+
+    def _is_delete_lost(self, message: Queued) -> bool:
+        name = (message.receipt,)
+        return self.faults.strikes(Mishap.DELETE_LOST, *name, now=self.loop.now)
+
+    def _ended(self, invocation: Invocation, ended: Ended) -> None:
+        how = "ends" if ended.error is None else f"ends: {ended.error!r}"
+        self.trace.add(invocation.name, how)
+        self.checker.invocation_ended(invocation, ended)
+
+    def _call_api(self, event: Json, wish: Wish, then: Callable[[Ended], None]) -> None:
+        invocation = self.lambdas.invoke(self.functions["api"], event, then)
+        self.checker.serves(invocation, wish)
+
+    # The network
+
+    def client(self, program: Program, service: str, *, config: Any) -> Any:
+        """See `Network.client`: one for each version of the code, service and configuration."""
+        key = service, repr(sorted(vars(config).items(), key=str))
+        if key not in program.clients:
+            program.clients[key] = make_client(service, config)
+        return program.clients[key]
+
+    def load(self, environment: Environment) -> Loaded:
+        """See `Network.load`."""
+        return environment.program.load(environment.function.handler)
+
+    def targets(self, environment: Environment) -> SimulatedTargets:
+        """See `Network.targets`."""
+        return SimulatedTargets(
+            server=self.server,
+            witness=self.checker,
+            owner=environment,
+            loop=self.loop,
+            calls=environment.program.module("punctual.core.calls"),
+        )
+
+    def exchange(
+        self, invocation: Invocation, service: str, operation: str, request: Json
+    ) -> Reply:
+        """See `Network.exchange`."""
+        if service == "secrets-manager":
+            return Reply(200, {"SecretString": "0" * 32})
+        self.calls += 1
+        invocation.calls += 1
+        name = f"{invocation.name}/{invocation.calls}"
+        site = f"{invocation.environment.function.name} {purpose_of(operation, request)}"
+        call = AwsCall(
+            name=name,
+            site=site,
+            invocation=invocation,
+            service=service,
+            operation=operation,
+            request=request,
+            at=self.loop.now,
+        )
+        call.fault = self.faults.of_call(name, site, now=self.loop.now)
+        struck = (site, call.fault or "none")
+        self.strikes[struck] = self.strikes.get(struck, 0) + 1
+        strand = self.loop.running
+        assert strand is not None, "an invocation calls"
+        assert strand is invocation.strand, "a process calls for itself"
+        answer: Reply = strand.wait(lambda wake: self._carry(call, wake))
+        return answer
+
+    def _carry(self, call: AwsCall, wake: Wake) -> None:
+        """Arrange what becomes of a call."""
+        arrives = self.dice.between(2, 12, "latency", call.name)
+        after = self.loop.after
+
+        def times_out(*, connected: bool) -> None:
+            kind = ReadTimeoutError if connected else ConnectTimeoutError
+            error = kind(endpoint_url=ADDRESS)
+            wake(lambda: _raise(error))
+
+        def answer(*, in_a_while: int = 0) -> None:
+            reply = self._apply(call)
+            after(in_a_while, lambda: wake(lambda: reply)) if in_a_while else wake(lambda: reply)
+
+        def fail() -> None:
+            self.trace.call(call, None)
+            wake(lambda: _failure(call.service))
+
+        def die() -> None:
+            self.lambdas.kill(call.invocation)
+
+        match call.fault:
+            case None | Fault.PARTIAL:
+                after(arrives, answer)
+            case Fault.THROTTLED:
+                self.trace.call(call, None)
+                after(arrives, lambda: wake(lambda: _throttle(call.service)))
+            case Fault.FAILED:
+                after(arrives, fail)
+            case Fault.FAILED_APPLIED:
+                after(arrives, lambda: self._apply(call))
+                after(arrives, lambda: wake(lambda: _failure(call.service)))
+            case Fault.LOST:
+                self.trace.call(call, None)
+                connects = self.dice.chance(0.7, "connects", call.name)
+                pause = READ_TIMEOUT if connects else SECOND
+                after(pause, lambda: times_out(connected=connects))
+            case Fault.UNANSWERED:
+                after(arrives, lambda: self._apply(call))
+                after(READ_TIMEOUT, lambda: times_out(connected=True))
+            case Fault.LATE:
+                self.trace.call(call, None)
+                if call.operation in WRITES:
+                    later = self.dice.between(1, 300, "late", call.name) * SECOND
+                    after(later, lambda: self._apply(call))
+                after(READ_TIMEOUT, lambda: times_out(connected=True))
+            case Fault.SLOW:
+                pause = self.dice.between(100, READ_TIMEOUT - 100, "slow", call.name)
+                after(arrives, lambda: answer(in_a_while=pause))
+            case Fault.KILLED_BEFORE:
+                self.trace.call(call, None)
+                after(0, die)
+            case Fault.KILLED_AFTER:
+                after(arrives, lambda: self._apply(call))
+                after(arrives, die)
+            case Fault.FROZEN:
+                pause = self.dice.between(5, 400, "frozen", call.name) * SECOND
+                call.invocation.environment.was_frozen = True
+                call.invocation.environment.frozen_until = self.loop.now + arrives + pause
+                after(arrives, lambda: answer(in_a_while=pause))
+
+    def _apply(self, call: AwsCall) -> Reply:
+        """Have the service carry out a call, now."""
+        self._writing = call
+        self.checker.writer = call
+        try:
+            reply = self._served(call)
+        finally:
+            self.checker.writer = None
+        self.trace.call(call, reply)
+        return reply
+
+    def _served(self, call: AwsCall) -> Reply:
+        now = self.loop.now
+        partial = call.fault is Fault.PARTIAL
+        try:
+            if call.service == "sqs":
+
+                def fails(place: int) -> bool:
+                    return partial and self.dice.chance(0.5, "entry", call.name, place)
+
+                body = self.queue_service.execute(
+                    call.operation, call.request, now=now, fails=fails
+                )
+            else:
+
+                def busy(address: Address) -> bool:
+                    return (
+                        partial and self.dice.chance(0.5, "entry", call.name, *address)
+                    ) or self._is_hot(address)
+
+                body = self.table.execute(call.operation, call.request, now=now, busy=busy)
+        except Refused as refused:
+            item = {} if refused.item is None else {"Item": refused.item}
+            return _error("dynamodb", "ConditionalCheckFailedException", item)
+        except Busy:
+            return _throttle("dynamodb")
+        except Invalid as mistake:
+            self.checker.mistake(call, str(mistake))
+            return _error(call.service, "ValidationException")
+        return Reply(200, body)
+
+    def _is_hot(self, address: Address) -> bool:
+        hot = self.scenario.hot
+        if hot is None or not hot.begins <= self.loop.now < min(hot.ends, self.scenario.calm_from):
+            return False
+        return address[0] == hot.partition
+
+
+def _raise(error: Exception) -> Reply:
+    raise error
+
+
+def _error(service: str, code: str, more: Mapping[str, Any] | None = None) -> Reply:
+    prefix = "com.amazonaws.dynamodb.v20120810" if service == "dynamodb" else "com.amazonaws.sqs"
+    return Reply(400, {"__type": f"{prefix}#{code}", "message": "simulated", **(more or {})})
+
+
+def _throttle(service: str) -> Reply:
+    if service == "sqs":
+        return _error("sqs", "RequestThrottled")
+    return _error("dynamodb", "ProvisionedThroughputExceededException")
+
+
+def _failure(service: str) -> Reply:
+    code = "InternalServerError" if service == "dynamodb" else "InternalError"
+    return Reply(500, _error(service, code).body)
