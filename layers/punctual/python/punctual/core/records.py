@@ -217,7 +217,7 @@ def _rule_to_record(rule: Rule) -> dict[str, Any]:
             if timezone != "UTC":
                 record["timezone"] = timezone
             if dst is not None:
-                record["dst"] = {"gap": dst.gap.value, "overlap": dst.overlap.value}
+                record["dst"] = _dst_to_record(dst)
             return record
         case _:
             assert_never(rule)
@@ -228,11 +228,28 @@ def _rule_from_record(record: dict[str, Any]) -> Rule:
         return At(at=parse_instant(record["at"]))
     if "every_ms" in record:
         return Every(every=_duration(record["every_ms"]), anchor=parse_instant(record["anchor"]))
-    dst = record.get("dst")
     return Cron(
         expression=record["cron"],
         timezone=record.get("timezone", "UTC"),
-        dst=None if dst is None else Dst(gap=Gap(dst["gap"]), overlap=Repeat(dst["overlap"])),
+        dst=_dst_from_record(record.get("dst")),
+    )
+
+
+def _dst_to_record(dst: Dst) -> dict[str, str]:
+    record = {}
+    if dst.gap is not None:
+        record["gap"] = dst.gap.value
+    if dst.overlap is not None:
+        record["overlap"] = dst.overlap.value
+    return record
+
+
+def _dst_from_record(record: dict[str, str] | None) -> Dst | None:
+    if record is None:
+        return None
+    gap, overlap = record.get("gap"), record.get("overlap")
+    return Dst(
+        gap=None if gap is None else Gap(gap), overlap=None if overlap is None else Repeat(overlap)
     )
 
 

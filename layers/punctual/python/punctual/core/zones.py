@@ -16,8 +16,9 @@ from punctual.core.instants import EPOCH
 SPAN_BITS = 25
 """Periods are looked up by spans of 2^25 s, a bit more than a year, each read when first asked."""
 
-PROBE_STEP = 7 * 86_400
-"""Offsets are compared a week apart: no zone changes its clocks there and back within one."""
+PROBE_STEP = 3 * 86_400
+"""Offsets are compared three days apart: since 1970 no zone changed its clocks and back again in
+less than the week that Boa Vista's summer of 2000 lasted."""
 
 MARGIN = 3 * 86_400
 """How far past a span's ends changes are looked for: more than any change of the clocks."""
