@@ -4,10 +4,14 @@ Every host must name the same slots, so the zone tables of the machine are never
 differ in what Casablanca's or Havana's clocks show next year.
 """
 
+import io
+import struct
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib import resources
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from punctual.core.errors import InvalidSchedule
@@ -16,14 +20,15 @@ from punctual.core.instants import EPOCH
 SPAN_BITS = 25
 """Periods are looked up by spans of 2^25 s, a bit more than a year, each read when first asked."""
 
-PROBE_STEP = 3 * 86_400
-"""Offsets are compared three days apart: since 1970 no zone changed its clocks and back again in
-less than the week that Boa Vista's summer of 2000 lasted."""
-
 MARGIN = 3 * 86_400
 """How far past a span's ends changes are looked for: more than any change of the clocks."""
 
+MONTH = 28 * 86_400
+"""Beyond what a zone's file lists, its last rule goes on for ever: two changes a year or none, so
+offsets that are compared a month apart miss none."""
+
 _SECOND = timedelta(seconds=1)
+_HEADER = struct.Struct(">4sc15x6l")
 _EARLIEST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _SECOND + MARGIN
 _LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _SECOND - MARGIN
 
@@ -49,8 +54,14 @@ class Period:
 class Zone:
     """One zone's clocks: which period an instant lies in."""
 
-    def __init__(self, info: ZoneInfo) -> None:
-        self._info = info
+    def __init__(self, file: bytes) -> None:
+        """Read a zone.
+
+        Args:
+            file: What the zone's file holds, in the format of RFC 9636.
+        """
+        self._info = ZoneInfo.from_file(io.BytesIO(file))
+        self._listed = _listed_changes(file)
         self._spans: dict[int, tuple[Period, ...]] = {}
 
     def period_at(self, instant: int) -> Period:
@@ -68,13 +79,13 @@ class Zone:
     def _read(self, span: int) -> tuple[Period, ...]:
         """Return the periods that overlap a span."""
         first, last = span << SPAN_BITS, (span + 1) << SPAN_BITS
+        # A bound without a change lies at least MARGIN away from any, so no pass is cut in two.
         changes = self._changes(first - MARGIN, last + MARGIN)
-        starts = [first, *(change for change in changes if change < last)]
-        ends = [change for change in changes if change > first][: len(starts)]
-        while starts[1:] and starts[1] <= first:
-            starts.pop(0)
-        if len(ends) < len(starts):
-            ends.append(last)
+        bounds = [
+            max((change for change in changes if change <= first), default=first),
+            *(change for change in changes if first < change < last),
+            min((change for change in changes if change >= last), default=last),
+        ]
         return tuple(
             Period(
                 start=start,
@@ -83,33 +94,34 @@ class Zone:
                 before=self._offset(start - 1),
                 after=self._offset(end),
             )
-            for start, end in zip(starts, ends, strict=True)
+            for start, end in pairwise(bounds)
         )
 
     def _changes(self, since: int, until: int) -> list[int]:
         """Return the instants in (since, until] at which the offset changes."""
-        changes = []
-        at, offset = since, self._offset(since)
+        listed = self._listed[bisect_right(self._listed, since) : bisect_right(self._listed, until)]
+        changes = [at for at in listed if self._offset(at - 1) != self._offset(at)]
+        at = max(since, self._listed[-1]) if self._listed else since
+        offset = self._offset(at)
         while at < until:
-            probe = min(at + PROBE_STEP, until)
-            ahead = self._offset(probe)
-            if ahead == offset:
-                at = probe
+            ahead = min(at + MONTH, until)
+            if self._offset(ahead) == offset:
+                at = ahead
                 continue
-            low, high = at, probe
-            while high - low > 1:
-                middle = (low + high) // 2
+            while ahead - at > 1:
+                middle = (at + ahead) // 2
                 if self._offset(middle) == offset:
-                    low = middle
+                    at = middle
                 else:
-                    high = middle
-            changes.append(high)
-            at, offset = high, self._offset(high)
+                    ahead = middle
+            changes.append(ahead)
+            at, offset = ahead, self._offset(ahead)
         return changes
 
     def _offset(self, instant: int) -> int:
-        seconds = min(max(instant, _EARLIEST), _LATEST)
-        offset = (EPOCH + timedelta(seconds=seconds)).astimezone(self._info).utcoffset()
+        if not _EARLIEST <= instant <= _LATEST:
+            instant = min(max(instant, _EARLIEST), _LATEST)
+        offset = datetime.fromtimestamp(instant, self._info).utcoffset()
         assert offset is not None, "a zone has an offset at every instant"
         return offset // _SECOND
 
@@ -126,10 +138,20 @@ def zone(name: str) -> Zone:
             f"unknown time zone {name[:40]!a}: write an IANA name such as Europe/Berlin",
             field="timezone",
         )
-    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
-        return Zone(ZoneInfo.from_file(file, key=name))
+    return Zone(resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes())
 
 
 @lru_cache(maxsize=1)
 def _names() -> frozenset[str]:
     return frozenset(resources.files("tzdata").joinpath("zones").read_text("ascii").split())
+
+
+def _listed_changes(file: bytes) -> list[int]:
+    """Return the instants that a zone's file lists, in order; at some no offset changes.
+
+    A file begins with a block of 32-bit times for old readers; the one that counts follows it.
+    """
+    *_, is_utc, is_standard, leaps, times, types, letters = _HEADER.unpack_from(file)
+    block = _HEADER.size + 5 * times + 6 * types + letters + 8 * leaps + is_standard + is_utc
+    times = _HEADER.unpack_from(file, block)[5]
+    return list(struct.unpack_from(f">{times}q", file, block + _HEADER.size))
