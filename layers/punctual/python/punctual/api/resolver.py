@@ -56,9 +56,11 @@ class Resolver(APIGatewayHttpResolver):
         self.current_event = APIGatewayProxyEventV2(_got(event))
         self.route_pattern = UNMATCHED
         try:
-            return self._build_response(self._resolve())
+            response = self._build_response(self._resolve())
         finally:
             self.context.clear()
+        # Nothing has a key of its own: a gateway may take a null body for a fault.
+        return {name: value for name, value in response.items() if value is not None}
 
     def _call_route(self, route: Route, route_arguments: dict[str, str]) -> ResponseBuilder[Any]:
         self.route_pattern = route.openapi_path
