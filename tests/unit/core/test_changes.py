@@ -181,8 +181,19 @@ class TestReschedule:
 
         assert twice.epochs == (
             Epoch(schedule_revision=1),
-            Epoch(schedule_revision=3, since=NINE + 2 * SECOND),
+            Epoch(schedule_revision=3, since=NINE + SECOND),
         )
+
+    def test_a_slot_that_a_change_took_away_does_not_come_back_with_the_next_change(self) -> None:
+        """Found by the simulation: a watch row of the first schedule brought such a slot back."""
+        job = a_job(schedule=a_schedule(MINUTE), next_slot=NINE + 11 * MINUTE, ordinal=10)
+
+        once = reschedule(job, every(HOUR), now=NINE + 30 * SECOND)
+        twice = reschedule(once, every(2 * HOUR), now=NINE + 5 * MINUTE)
+
+        assert once.in_force(NINE + 2 * MINUTE) != 1
+        assert twice.in_force(NINE + 2 * MINUTE) != 1
+        assert twice.in_force(NINE + 30 * SECOND) == 1
 
     def test_epochs_that_nothing_can_ask_for_are_forgotten(self) -> None:
         job = a_job(

@@ -181,7 +181,10 @@ def _with_epoch(job: Job, *, at: datetime, now: datetime) -> tuple[Epoch, ...]:
     if since is not None:
         first = next_slot(job.schedule, after=since)
         if first is None or first > at:
-            epochs.pop()  # no slot was ever its: nothing will ask for it
+            # No slot was ever its, so the new one takes its place, from its beginning on: what
+            # it took away from the one before stays away.
+            epochs.pop()
+            at = since
     epochs.append(Epoch(schedule_revision=job.schedule_revision + 1, since=at))
     while len(epochs) > 1 and (ended := epochs[1].since) and ended < now - EPOCH_KEPT:
         epochs.pop(0)
