@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-aws check test bench coverage synth format lock clean
+.PHONY: help run run-aws check test bench bench-cron coverage synth openapi format lock clean
 
 help:  ## say what there is
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,11 +42,17 @@ test: .venv/ready node_modules/ready  ## every kind of test that needs no accoun
 bench: .venv/ready  ## the host on this machine under load, as JSON lines (ARGS="w1 w3 --rounds 3")
 	@$(BIN)/python -m benchmarks.workloads $(ARGS)
 
+bench-cron: .venv/ready  ## slots beside croniter and cronsim, as JSON lines (ARGS="--fuzz 1000")
+	@$(BIN)/python -m benchmarks.cron $(ARGS)
+
 coverage: .venv/ready  ## which branches the fast tests never took
 	$(BIN)/pytest -n 2 --cov --cov-report=term
 
 synth: .venv/ready node_modules/ready  ## the CloudFormation templates, in cdk.out/
 	node_modules/.bin/cdk synth --quiet $(ARGS)
+
+openapi: .venv/ready  ## write docs/openapi.json as the API serves it
+	$(BIN)/python -m tests.support.document
 
 format: .venv/ready  ## rewrite the code as `make check` wants it
 	$(BIN)/ruff check --fix-only
