@@ -135,6 +135,16 @@ def test_a_leap_day_skips_the_century_that_has_none() -> None:
     ]
 
 
+def test_a_day_too_far_from_the_end_of_its_month_is_left_out() -> None:
+    """February has a day 28 days before its last in leap years only; Mondays come in any year."""
+    assert instants("0 0 L-28 2 MON#1", after="2026-01-01 00:00", count=4) == [
+        "2026-02-02 00:00",
+        "2027-02-01 00:00",
+        "2028-02-01 00:00",
+        "2028-02-07 00:00",
+    ]
+
+
 def test_a_year_without_a_leap_day_is_not_taken_for_one() -> None:
     """Asked of the walk itself, which a zone's periods may ask twice."""
     leap_day = parse("0 0 29 2 *")
