@@ -64,7 +64,7 @@ def test_runs_start_at_their_slots_once_each_and_are_there_after_a_restart(
     running: Host, sink: SinkProcess
 ) -> None:
     """A job every second and twenty one-time jobs, then SIGTERM, then the host again."""
-    first = from_now(2)
+    first = from_now(3)
     once = [first + timedelta(milliseconds=137 * number) for number in range(20)]
     running.api.put("each-second", schedule={"every_seconds": 1}, target=http(sink.url))
     for number, at in enumerate(once):
@@ -177,12 +177,12 @@ def test_told_twice_it_stops_at_once(running: Host, tmp_path: Path) -> None:
 
 
 def test_what_came_due_while_it_was_off_runs_at_the_start(running: Host, sink: SinkProcess) -> None:
-    due = from_now(4)
-    names = {f"job-{number}" for number in range(300)}
+    due = from_now(5)
+    names = {f"job-{number}" for number in range(100)}
     for name in names:
         running.api.put(name, schedule={"at": instant(due)}, target=http(sink.url))
     running.kill()
-    assert sink.requests() == [], "creating 300 jobs took too long"
+    assert sink.requests() == [], "creating 100 jobs took too long"
     time.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
 
     running.start()
