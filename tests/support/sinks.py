@@ -229,9 +229,15 @@ class Gate:
 class Server:
     """Serves requests on one event loop."""
 
-    def __init__(self, record: Callable[[Request], Behaviour]) -> None:
-        """Take what is called with each request, and returns what to do with it."""
+    def __init__(
+        self, record: Callable[[Request], Behaviour], *, closed: Callable[[], None] = lambda: None
+    ) -> None:
+        """Take what is called with each request, and returns what to do with it.
+
+        `closed` is called with the end of each connection.
+        """
         self._record = record
+        self._closed = closed
         self._numbers = count(1)
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -264,6 +270,9 @@ class Server:
                     await self._record(request)(request, peer)
         finally:
             peer.close()
+            with suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+            self._closed()
 
 
 async def _read_request(reader: asyncio.StreamReader, *, connection: int) -> Request:
@@ -291,6 +300,7 @@ class Sink:
         self.url = ""
         self._changed = Condition()
         self._requests: list[Request] = []
+        self._closed = 0
 
     @property
     def requests(self) -> list[Request]:
@@ -305,11 +315,24 @@ class Sink:
             assert came, f"{len(self._requests)} requests came, and not {requests}"
             return list(self._requests)
 
+    def wait_for_closed(self, connections: int, *, within: float = 10) -> None:
+        """Return once so many connections were closed; fail where it is not within the seconds."""
+        with self._changed:
+            came = self._changed.wait_for(lambda: self._closed >= connections, within)
+            assert came, f"{self._closed} connections were closed, and not {connections}"
+
     def record(self, request: Request) -> Behaviour:
+        """See `Server`."""
         with self._changed:
             self._requests.append(request)
             self._changed.notify_all()
         return self.behaviour
+
+    def closed(self) -> None:
+        """See `Server`."""
+        with self._changed:
+            self._closed += 1
+            self._changed.notify_all()
 
 
 @contextmanager
@@ -321,7 +344,7 @@ def sink(
     ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Future()
 
     async def serve() -> None:
-        server = Server(started.record)
+        server = Server(started.record, closed=started.closed)
         stopped = asyncio.Event()
         try:
             port = await server.start(tls=tls)

@@ -1,6 +1,7 @@
 """Where a target may lie: which URLs and which addresses may be called at all."""
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 PORTS_ALLOWED = frozenset({443, 8443})
@@ -61,6 +62,7 @@ _GLOBAL_UNICAST_6 = IPv6Network("2000::/3")
 _PRIVATE_REASONS = frozenset({"loopback", "private"})
 
 
+@lru_cache(maxsize=4096)
 def refusal(ip: str, *, allow_private: bool = False) -> str | None:
     """Return why an address may not be called, or None when it may.
 

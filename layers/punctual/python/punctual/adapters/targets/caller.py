@@ -9,7 +9,7 @@ from functools import partial
 from aiohttp import ClientSession, DummyCookieJar
 
 from punctual.adapters.targets.connections import Connector
-from punctual.adapters.targets.exchange import exchange, send_once
+from punctual.adapters.targets.exchange import Client, exchange, send_once
 from punctual.adapters.targets.failures import failure
 from punctual.adapters.targets.lookups import LookUp, Lookups
 from punctual.core.calls import Answer, Call
@@ -21,7 +21,7 @@ UNREAD_MAX = 2**14
 """Bytes of an answer that wait to be read; what lies beyond stays in the network."""
 
 CLOSE_MAX = 0.4
-"""Seconds that calls and connections get to end in when all of them are closed."""
+"""Seconds that calls and connections get to end in when all are closed; they need far less."""
 
 
 class Caller:
@@ -37,9 +37,13 @@ class Caller:
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        self._cloud = not allow_private
-        self._lookups = Lookups(look_up, allow_private=allow_private)
-        self._session = _open_session(tls)
+        connector = Connector(tls=tls)
+        self._client = Client(
+            session=_open_session(connector),
+            connector=connector,
+            lookups=Lookups(look_up, allow_private=allow_private),
+            cloud=not allow_private,
+        )
         self._hand_on = hand_on
         self._going_on: dict[int, tuple[Call, asyncio.Task[Answer]]] = {}
         """By the identity of the call: equal ones may go on side by side."""
@@ -53,15 +57,8 @@ class Caller:
             launched_at: When their time began, on the clock of the loop, which is monotonic.
         """
         for call in calls:
-            task = self.loop.create_task(
-                exchange(
-                    call,
-                    deadline=launched_at + call.timeout.total_seconds(),
-                    session=self._session,
-                    lookups=self._lookups,
-                    cloud=self._cloud,
-                )
-            )
+            deadline = launched_at + call.timeout.total_seconds()
+            task = self.loop.create_task(exchange(call, deadline=deadline, client=self._client))
             self._going_on[id(call)] = (call, task)
             task.add_done_callback(partial(self._end, call))
 
@@ -80,11 +77,10 @@ class Caller:
         tasks = [task for _, task in self._going_on.values()]
         for task in tasks:
             task.cancel()
-        # A peer that takes nothing in can keep a connection from being closed in good order.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_MAX):
                 await asyncio.gather(*tasks, return_exceptions=True)
-                await self._session.close()
+                await self._client.session.close()
         self._hand_on_ended()
 
     def _end(self, call: Call, task: asyncio.Task[Answer]) -> None:
@@ -100,14 +96,14 @@ class Caller:
         self._hand_on(ended)
 
 
-def _open_session(tls: ssl.SSLContext | None) -> ClientSession:
+def _open_session(connector: Connector) -> ClientSession:
     """Open a client that does what it is told and nothing of its own accord.
 
     No cookies, no proxies, no credentials from the environment, no inflated bodies, no second
     sending; redirects and name lookups are turned off with each request.
     """
     return ClientSession(
-        connector=Connector(tls=tls),
+        connector=connector,
         cookie_jar=DummyCookieJar(),
         headers={"Accept-Encoding": "identity"},
         auto_decompress=False,

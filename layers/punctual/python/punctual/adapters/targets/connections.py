@@ -1,8 +1,10 @@
 """Connections: how many there may be, how long one is kept, when one counts as dead."""
 
+import asyncio
 import resource
 import socket
 import ssl
+from weakref import WeakKeyDictionary
 
 from aiohttp import AddrInfoType, ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.connector import Connection
@@ -54,6 +56,8 @@ class Connector(TCPConnector):
             happy_eyeballs_delay=None,
             socket_factory=open_socket,
         )
+        self._of_task: WeakKeyDictionary[asyncio.Task[object], asyncio.Transport]
+        self._of_task = WeakKeyDictionary()
 
     async def connect(
         self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout
@@ -67,7 +71,20 @@ class Connector(TCPConnector):
         while connection.protocol is not None and connection.protocol.should_close:
             connection.close()
             connection = await super().connect(req, traces, timeout)
+        task = asyncio.current_task()
+        if task is not None and connection.transport is not None:
+            self._of_task[task] = connection.transport
         return connection
+
+    def cut(self) -> None:
+        """Break off the connection that the present task got last, if it stands.
+
+        Closed in good order it would wait for the peer: to take in what is left of the request, or
+        to agree to the end of TLS.
+        """
+        task = asyncio.current_task()
+        if task is not None and task in self._of_task:
+            self._of_task[task].abort()
 
 
 def open_socket(address: AddrInfoType) -> socket.socket:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from aiohttp import (
@@ -18,8 +19,9 @@ from aiohttp import (
 )
 from yarl import URL
 
+from punctual.adapters.targets.connections import Connector
 from punctual.adapters.targets.failures import ConnectionBroke, failure, timed_out
-from punctual.adapters.targets.lookups import AddressRefused, Lookups
+from punctual.adapters.targets.lookups import ADDRESSES_MAX, AddressRefused, Lookups
 from punctual.core.addresses import check_url
 from punctual.core.calls import BODY_KEPT_MAX, BODY_READ_MAX, Answer, Call, CallError
 
@@ -29,10 +31,24 @@ CONNECT_MAX = 10.0
 TEXT_KEPT_MAX = 128
 """Characters kept of a header of the answer."""
 
+_TIMEOUTS = {
+    addresses: ClientTimeout(total=None, sock_connect=CONNECT_MAX / addresses)
+    for addresses in range(1, ADDRESSES_MAX + 1)
+}
 
-async def exchange(
-    call: Call, *, deadline: float, session: ClientSession, lookups: Lookups, cloud: bool
-) -> Answer:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """What all calls share."""
+
+    session: ClientSession
+    connector: Connector
+    lookups: Lookups
+    cloud: bool
+    """Whether only what may be called from the cloud may be called."""
+
+
+async def exchange(call: Call, *, deadline: float, client: Client) -> Answer:
     """Carry out one call, and say what came of it, whatever that is.
 
     Cancelling it closes the call: the answer then has the error type `aborted`.
@@ -40,24 +56,24 @@ async def exchange(
     Args:
         call: Its URL is checked once more, since its templates are filled by now.
         deadline: On the clock of the loop.
-        session: One of `http.open_session`, which sees to it that a request is sent once.
-        lookups: What its host's addresses are, and which of them may be called.
-        cloud: Whether only what may be called from the cloud may be called.
+        client: What it is carried out with.
     """
     received = _Received()
     timeout = asyncio.timeout_at(deadline)
+    error = None
     try:
         async with timeout:
-            url = _readable(call.url, cloud=cloud)
-            addresses = await lookups.vetted(url.raw_host or "")
-            await received.read(await _send(call, url, addresses, session=session))
-    except TimeoutError as error:
-        if timeout.expired():
-            return received.answer(timed_out(call.timeout, answering=received.began))
-        return received.answer(failure(error))
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - all of it is an answer
-        return received.answer(failure(error))
-    return received.answer()
+            url = _readable(call.url, cloud=client.cloud)
+            addresses = await client.lookups.vetted(url.raw_host or "")
+            await received.read(await _send(call, url, addresses, session=client.session))
+    except (Exception, asyncio.CancelledError) as fault:  # noqa: BLE001 - every end is an answer
+        if isinstance(fault, TimeoutError) and timeout.expired():
+            error = timed_out(call.timeout, answering=received.began)
+        else:
+            error = failure(fault)
+    if not received.whole:
+        client.connector.cut()
+    return received.answer(error)
 
 
 async def send_once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -94,7 +110,6 @@ async def _send(
     connection is kept for the name *and* the address, so that one is used again only by a call
     whose own lookup found that address and vetted it.
     """
-    timeout = ClientTimeout(total=None, sock_connect=CONNECT_MAX / len(addresses))
 
     async def send_to(address: str) -> ClientResponse:
         return await session.request(
@@ -105,7 +120,7 @@ async def _send(
             skip_auto_headers=None if call.body else ("Content-Type",),
             allow_redirects=False,
             server_hostname=url.raw_host,
-            timeout=timeout,
+            timeout=_TIMEOUTS[len(addresses)],
         )
 
     *others, last = addresses
@@ -132,21 +147,24 @@ class _Received:
         """Whether the head of the answer is there."""
         return self._response is not None
 
+    @property
+    def whole(self) -> bool:
+        """Whether the answer was read to its end."""
+        return self._response is not None and self._response.content.at_eof()
+
     async def read(self, response: ClientResponse) -> None:
         """Read the body to its end, or a little further than `BODY_READ_MAX`."""
         self._response = response
         try:
-            while self._bytes <= BODY_READ_MAX:
+            while self._bytes <= BODY_READ_MAX and not response.content.at_eof():
                 chunk = await response.content.readany()
-                if not chunk:
-                    break
                 if len(self._kept) < BODY_KEPT_MAX:
                     self._kept = (self._kept + chunk)[:BODY_KEPT_MAX]
                 self._bytes += len(chunk)
         finally:
-            response.close()  # keeps the connection if the answer was read to its end
+            response.close()  # an answer that was read to its end has let go of its connection
 
-    def answer(self, error: CallError | None = None) -> Answer:
+    def answer(self, error: CallError | None) -> Answer:
         """Return what came, and the error that ended it."""
         if self._response is None:
             return Answer(error=error)

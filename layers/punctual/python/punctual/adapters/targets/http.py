@@ -1,6 +1,7 @@
 """HTTP targets: calls go out side by side, from a thread of their own."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -51,6 +52,7 @@ class HttpTargets:
         self._answers: Mailbox[tuple[Call, Answer]] = Mailbox()
         self._thread = Thread(target=self._run, name="targets", daemon=True)
         self._lock = Lock()
+        self._closed = False
         self._caller: Future[Caller] = Future()
 
     def launch(self, calls: Sequence[Call]) -> None:
@@ -77,16 +79,23 @@ class HttpTargets:
     def close(self) -> None:
         """Close every call and connection, and end the thread, within a second."""
         with self._lock:
-            if self._thread.ident is None:
-                self._caller.cancel()
+            if self._closed:
                 return
-        self._on_the_loop(Caller.stop)
-        self._thread.join(END_MAX)
+            self._closed = True
+        if self._thread.ident is not None and self._caller.exception() is None:
+            with contextlib.suppress(RuntimeError):  # it has died
+                self._post(Caller.stop)
+            self._thread.join(END_MAX)
 
     def _on_the_loop(self, work: Callable[[Caller], None]) -> None:
         with self._lock:
-            if self._thread.ident is None and not self._caller.cancelled():
+            if self._closed:
+                raise RuntimeError("nothing can be called any more: the targets are closed")
+            if self._thread.ident is None:
                 self._thread.start()
+        self._post(work)
+
+    def _post(self, work: Callable[[Caller], None]) -> None:
         caller = self._caller.result()
         caller.loop.call_soon_threadsafe(work, caller)
 

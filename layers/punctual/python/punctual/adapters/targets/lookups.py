@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from threading import Thread
 
@@ -98,6 +98,7 @@ def _settle(answer: asyncio.Future[Sequence[str]], settle: Callable[[], None]) -
         answer.get_loop().call_soon_threadsafe(settle_there)
 
 
+@lru_cache(maxsize=4096)
 def _is_address(host: str) -> bool:
     try:
         ip_address(host)

@@ -1,0 +1,274 @@
+"""Whatever a target does, a call takes no more than its time and a little memory."""
+
+import socket
+import tracemalloc
+from datetime import timedelta
+from threading import Event
+from time import monotonic
+
+import pytest
+
+from punctual.adapters.targets.http import HttpTargets
+from punctual.core.calls import BODY_KEPT_MAX, BODY_READ_MAX, Answer, CallError, ErrorType
+from tests.emulator.targets.conftest import OpenTargets
+from tests.support.calls import a_call, answer_to, answers_to
+from tests.support.sinks import (
+    Behaviour,
+    Sink,
+    after,
+    answer,
+    close,
+    drop,
+    endless,
+    hang,
+    head,
+    raw,
+)
+
+pytestmark = pytest.mark.emulator
+
+SHORT = timedelta(milliseconds=300)
+LATE = timedelta(seconds=5)
+"""How much later than its deadline a call may end on a machine that is busy with other things."""
+
+OK = head(200, ("Content-Length", "2")) + b"ok"
+BLOCK = b"x" * 100_000
+
+
+def timed_answer(targets: HttpTargets, url: str) -> Answer:
+    """Return the answer to a call of little time, after seeing that it took that, and no more."""
+    began = monotonic()
+    given = answer_to(targets, a_call(url, timeout=SHORT))
+    took = timedelta(seconds=monotonic() - began)
+    assert SHORT <= took < SHORT + LATE
+    return given
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(hang, id="silence"),
+        pytest.param(after(60, answer()), id="an answer much later"),
+        pytest.param(raw(*[b"HTTP/1.1 200 OK\r\n"], *[b"X: y\r\n"] * 60, every=0.05), id="headers"),
+        pytest.param(raw(*[head(100)] * 600, every=0.01), id="one informal answer after the other"),
+    ],
+)
+def test_a_call_without_an_answer_ends_at_its_deadline(
+    targets: HttpTargets, target: Sink, behaviour: Behaviour
+) -> None:
+    target.behaviour = behaviour
+
+    assert timed_answer(targets, target.url) == Answer(
+        error=CallError(type=ErrorType.TIMEOUT, message="no answer within 0.3 s")
+    )
+    assert len(target.requests) == 1
+
+
+def test_a_body_that_drips_ends_at_the_deadline_of_the_whole_call(
+    targets: HttpTargets, target: Sink
+) -> None:
+    """Every drop comes in good time; it is the whole that does not."""
+    target.behaviour = endless(b"drop", every=0.02)
+
+    given = timed_answer(targets, target.url)
+
+    assert given.error == CallError(type=ErrorType.TIMEOUT, message="no whole answer within 0.3 s")
+    assert given.status_code == 200
+    assert given.body.startswith(b"dropdrop")
+
+
+def test_a_target_that_accepts_no_connection_ends_the_call_at_its_deadline(
+    targets: HttpTargets,
+) -> None:
+    """Connections that the system took on for it count as none once TLS is not answered."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        given = timed_answer(targets, f"https://127.0.0.1:{port}/")
+
+    assert given.error is not None
+    assert given.error.type == ErrorType.TIMEOUT
+
+
+def test_a_name_server_that_does_not_answer_ends_the_call_at_its_deadline(
+    open_targets: OpenTargets,
+) -> None:
+    answered = Event()
+
+    def look_up(host: str) -> list[str]:
+        answered.wait(20)
+        return ["127.0.0.1"]
+
+    given = timed_answer(open_targets(look_up=look_up), "http://slow.test/")
+    answered.set()
+
+    assert given.error is not None
+    assert given.error.type == ErrorType.TIMEOUT
+
+
+def test_the_time_of_a_call_begins_with_its_launch(targets: HttpTargets, target: Sink) -> None:
+    """Not with the moment at which the last of many gets its turn."""
+    target.behaviour = hang
+    calls = [a_call(target.url, timeout=SHORT) for _ in range(300)]
+    began = monotonic()
+
+    answers = answers_to(targets, calls)
+
+    assert timedelta(seconds=monotonic() - began) < SHORT + LATE
+    assert {answer.error.type for answer in answers if answer.error} == {ErrorType.TIMEOUT}
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(answer(200, BLOCK * 100), id="ten megabytes"),
+        pytest.param(endless(BLOCK), id="without an end"),
+        pytest.param(
+            raw(
+                head(200, ("Transfer-Encoding", "chunked")), *[b"186a0\r\n" + BLOCK + b"\r\n"] * 99
+            ),
+            id="in chunks",
+        ),
+    ],
+)
+def test_a_body_beyond_the_bound_is_cut_off_and_the_answer_counts(
+    targets: HttpTargets, target: Sink, behaviour: Behaviour
+) -> None:
+    target.behaviour = behaviour
+
+    given = answer_to(targets, a_call(target.url))
+
+    assert (given.status_code, given.error) == (200, None)
+    assert given.body == b"x" * BODY_KEPT_MAX
+    assert given.truncated
+    assert BODY_READ_MAX < given.body_bytes < BODY_READ_MAX + 500_000
+    target.wait_for_closed(1)
+
+
+def test_a_body_of_just_the_bound_is_read_to_its_end(targets: HttpTargets, target: Sink) -> None:
+    target.behaviour = answer(200, b"x" * BODY_READ_MAX)
+
+    answers = [answer_to(targets, a_call(target.url)) for _ in range(2)]
+
+    assert [given.body_bytes for given in answers] == [BODY_READ_MAX] * 2
+    assert [request.connection for request in target.requests] == [1, 1]
+
+
+def test_many_endless_answers_side_by_side_take_little_memory(
+    targets: HttpTargets, target: Sink
+) -> None:
+    target.behaviour = endless(BLOCK)
+    answer_to(targets, a_call(target.url))
+    tracemalloc.start()
+    try:
+        answers = answers_to(targets, [a_call(target.url) for _ in range(40)])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert all(given.truncated for given in answers)
+    # Both ends are in this process: what a target has not got rid of yet counts too.
+    assert peak < 40 * 750_000
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(answer(200, b"short", length=50), id="less than it says"),
+        pytest.param(
+            raw(head(200, ("Transfer-Encoding", "chunked")) + b"f\r\nshort"), id="half a chunk"
+        ),
+        pytest.param(
+            raw(head(200, ("Transfer-Encoding", "chunked")) + b"5\r\nshort\r\n"), id="no last chunk"
+        ),
+    ],
+)
+def test_an_answer_that_breaks_off_is_none_though_its_beginning_is_kept(
+    targets: HttpTargets, target: Sink, behaviour: Behaviour
+) -> None:
+    target.behaviour = behaviour
+
+    assert answer_to(targets, a_call(target.url)) == Answer(
+        status_code=200,
+        body=b"short",
+        body_bytes=5,
+        error=CallError(type=ErrorType.CONNECTION, message="the answer broke off"),
+    )
+
+
+@pytest.mark.parametrize("behaviour", [drop, close, raw(b"HTTP/1.1 200 O"), raw(head(200)[:-2])])
+def test_a_connection_that_breaks_before_the_answer_is_no_answer(
+    targets: HttpTargets, target: Sink, behaviour: Behaviour
+) -> None:
+    target.behaviour = behaviour
+
+    assert answer_to(targets, a_call(target.url)) == Answer(
+        error=CallError(
+            type=ErrorType.CONNECTION, message="the connection broke before an answer came"
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"good morning\r\n\r\n", id="another language"),
+        pytest.param(b"HTTP/1.1 1 OK\r\n\r\n", id="a short status"),
+        pytest.param(head(200, ("X", "y" * 20_000)), id="a long header"),
+        pytest.param(head(200, *[(f"X-{n}", "y") for n in range(1000)]), id="many headers"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: " + BLOCK * 20, id="a header without an end"),
+        pytest.param(head(200, ("Content-Length", "-5")) + b"ok", id="a negative length"),
+        pytest.param(
+            head(200, ("Content-Length", "2"), ("Content-Length", "3")) + b"okk", id="two lengths"
+        ),
+        pytest.param(
+            head(200, ("Content-Length", "2"), ("Transfer-Encoding", "chunked")) + b"2\r\nok\r\n",
+            id="a length and chunks",
+        ),
+        pytest.param(
+            head(200, ("Transfer-Encoding", "chunked")) + b"zz\r\nok\r\n", id="a chunk of no size"
+        ),
+        pytest.param(head(200, ("Content-Length", "2")) + b"ok and more", id="more than it says"),
+    ],
+)
+def test_what_is_not_http_is_no_answer(targets: HttpTargets, target: Sink, sent: bytes) -> None:
+    target.behaviour = raw(sent, close=False)
+
+    given = answer_to(targets, a_call(target.url))
+
+    assert given == Answer(
+        error=CallError(type=ErrorType.CONNECTION, message="the answer is not HTTP")
+    )
+    target.behaviour = answer()
+    assert answer_to(targets, a_call(target.url)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"headers": (("X", "one\r\nTransfer-Encoding: chunked"),)},
+        {"headers": (("X\r\nY", "two"),)},
+        {"headers": (("X", "nul\0"),)},
+        {"method": "GET / HTTP/1.1\r\nX: y\r\n\r\n"},
+    ],
+)
+def test_a_request_that_would_be_another_one_is_not_sent(
+    targets: HttpTargets, target: Sink, fields: dict[str, str]
+) -> None:
+    given = answer_to(targets, a_call(target.url, **fields))
+
+    assert given.error is not None
+    assert given.error.type == ErrorType.INVALID_REQUEST
+    assert target.requests == []
+
+
+def test_a_port_where_nobody_listens_is_a_connection_error(targets: HttpTargets) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+
+        given = answer_to(targets, a_call(f"http://127.0.0.1:{port}/?token=secret"))
+
+    assert given.error == CallError(
+        type=ErrorType.CONNECTION, message="no connection to the target: Connection refused"
+    )
