@@ -55,6 +55,12 @@ def test_what_names_no_run_is_not_found(run_id: str) -> None:
         parse_run_id("acme", run_id)
 
 
+def test_a_name_of_no_time_of_the_calendar_has_no_slot() -> None:
+    key = RunKey(JobKey("acme", "report"), 1, "20261301T990000Z")
+
+    assert key.slot is None
+
+
 def test_a_manual_run_has_no_slot() -> None:
     assert RunKey(REPORT, 1, "m.4f2a").slot is None
 

@@ -99,15 +99,15 @@ _DECODER = json.JSONDecoder(
 
 
 def _refuse_depths(text: str, value: object) -> None:
-    if text.count("[") + text.count("{") <= DEPTH_MAX:
+    if text.count("[") + text.count("{") <= DEPTH_MAX or not isinstance(value, dict | list):
         return
-    level = [value]
-    for _ in range(DEPTH_MAX + 1):
+    level: list[dict[str, Any] | list[Any]] = [value]
+    for _ in range(DEPTH_MAX):
         level = [
             inner
             for outer in level
-            if isinstance(outer, dict | list)
             for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
         ]
         if not level:
             return

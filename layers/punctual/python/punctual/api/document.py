@@ -2,6 +2,7 @@
 
 import json
 from importlib.metadata import version
+from typing import Any
 
 from aws_lambda_powertools.event_handler.openapi.models import Server
 
@@ -15,6 +16,9 @@ are problem details (RFC 9457) that name every field at fault. The tenant is tha
 identity: what is another tenant's is not found.
 """
 
+_UNUSED = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
+"""The library's own shapes of errors, which none of our answers has."""
+
 
 def document(app: Resolver) -> str:
     """Return the document of what `app` serves, as JSON."""
@@ -26,7 +30,36 @@ def document(app: Resolver) -> str:
         servers=[Server(url="/")],
     )
     value = json.loads(text)
-    # The library's own shapes of errors, which none of our answers has.
-    for name in ("HTTPValidationError", "ValidationError", "ResponseValidationError"):
-        value["components"]["schemas"].pop(name, None)
+    schemas: dict[str, Any] = value["components"]["schemas"]
+    for name in _UNUSED:
+        schemas.pop(name, None)
+    _drop_titles(schemas)
+    for operations in value["paths"].values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"] = _sendable(parameter["schema"])
+                if parameter["in"] == "query":
+                    parameter["allowEmptyValue"] = True  # such as `?state=`, which asks nothing
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+
+def _drop_titles(schema: Any) -> None:  # noqa: ANN401 - JSON
+    """Take away the titles that only repeat the names of fields."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("title"), str):
+            del schema["title"]
+        for inner in schema.values():
+            _drop_titles(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            _drop_titles(inner)
+
+
+def _sendable(schema: dict[str, Any]) -> dict[str, Any]:
+    """Take away the null of a parameter that may be left out: no URL and no header can say it."""
+    schema.pop("title", None)
+    schema.pop("description", None)  # which the parameter has
+    one: dict[str, Any]
+    one, *others = [s for s in schema.pop("anyOf", [{}]) if s.get("type") != "null"]
+    assert not others, "no parameter has a choice of types"
+    return schema | one

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
-from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from punctual.api.schemas import read_instant, wrong
 from punctual.core.identity import JOB_ID
@@ -38,8 +38,9 @@ JobId = Annotated[str, Path(description="The job's id", pattern=f"^{JOB_ID.patte
 RunId = Annotated[str, Path(description="The run's id")]
 Limit = Annotated[
     int,
+    Field(ge=1, le=100),
     BeforeValidator(_number),
-    Query(ge=1, le=100, description="How many at most; there may be fewer though more follow"),
+    Query(description="How many at most; there may be fewer though more follow"),
 ]
 Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the last page")]
 Prefix = Annotated[str | None, Query(max_length=64, description="What the ids begin with")]

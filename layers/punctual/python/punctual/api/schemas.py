@@ -51,10 +51,15 @@ LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 ERRORS_TOLD_MAX = 50
 """Wrong fields told at once."""
 
+CODE_PATTERN = "^[1-5]([0-9]{2}|xx)$"
+"""Of a status code, or of a class of them."""
+
+HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+"""What the name of a header is made of."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TAG_KEY = re.compile(r"[A-Za-z0-9._/-]{1,64}")
-_SUCCESS_CODE = re.compile(r"[1-5]([0-9]{2}|xx)")
 _SUBJECT = re.compile(r"(Input|String|List|Dictionary) ")
 _LATER_TARGETS = frozenset({"lambda", "sqs", "sns", "eventbridge", "step_functions"})
 _LATER_OVERLAPS = frozenset({"skip", "buffer_one", "cancel_other"})
@@ -143,6 +148,12 @@ def _not_offered(value: object) -> object:
     return value
 
 
+def _not_chosen(value: object) -> object:
+    if value is not None:
+        raise wrong("is made here; PUT /v1/jobs/{job_id} takes one that you choose")
+    return value
+
+
 def _overlap(value: object) -> object:
     if isinstance(value, str) and value in _LATER_OVERLAPS:
         raise wrong(NOT_OFFERED)
@@ -196,12 +207,11 @@ def _tags(value: dict[str, str]) -> dict[str, str]:
 
 
 def _success_code(value: str) -> str:
-    if not _SUCCESS_CODE.fullmatch(value):
+    if not re.fullmatch(CODE_PATTERN, value):
         raise wrong("should be a status code such as 204, or a class such as 2xx")
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
 Text = Annotated[str, AfterValidator(_printable)]
 Instant = Annotated[
     datetime,
@@ -220,14 +230,40 @@ Exclusion = Annotated[
         }
     ),
 ]
+NotChosen = Annotated[None, BeforeValidator(_not_chosen), WithJsonSchema({"type": "null"})]
 NotOffered = Annotated[None, BeforeValidator(_not_offered), WithJsonSchema({"type": "null"})]
 ReadOnly = Annotated[Any, Field(description="Accepted and ignored, so that a job read can be put.")]
+
+# Bounds stand before what reads a number, or the document would not show them.
+Attempts = Annotated[int, Field(ge=1, le=20), BeforeValidator(_whole)]
+RunCount = Annotated[int, Field(ge=1, le=1_000_000_000), BeforeValidator(_whole)]
+Interval = Annotated[float, Field(ge=EVERY_MIN // SECOND, le=EVERY_MAX // SECOND)]
+Delay = Annotated[float, Field(ge=0, le=OPEN_MAX)]
+Name = Annotated[Text, Field(min_length=1, max_length=128)]
+Note = Annotated[Text, Field(max_length=500)]
+TagValue = Annotated[Text, Field(max_length=256)]
+HeaderValue = Annotated[str, Field(max_length=4096)]
+Tags = Annotated[
+    dict[str, TagValue],
+    Field(max_length=20, json_schema_extra={"propertyNames": {"pattern": f"^{_TAG_KEY.pattern}$"}}),
+    AfterValidator(_tags),
+]
+Headers = Annotated[
+    dict[str, HeaderValue],
+    Field(max_length=50, json_schema_extra={"propertyNames": {"pattern": f"^{HEADER_NAME}$"}}),
+    AfterValidator(_headers),
+]
+SuccessCode = Annotated[
+    str, AfterValidator(_success_code), WithJsonSchema({"type": "string", "pattern": CODE_PATTERN})
+]
 
 
 class Body(BaseModel):
     """What every request body has in common."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
 
     def __repr__(self) -> str:
         """Show nothing of what may hold secrets; the library writes every argument down."""
@@ -238,7 +274,9 @@ class DstBody(Body):
     """What a job wants instead of the rule when its zone changes its clocks."""
 
     gap: Literal["after", "skip"] | None = None
+    """A time that the clocks skip: run after the gap, or not at all."""
     overlap: Literal["first", "second", "both"] | None = None
+    """A time that the clocks show twice: which of the two runs."""
 
     def to_domain(self) -> Dst:
         """Return the wish."""
@@ -248,28 +286,52 @@ class DstBody(Body):
         )
 
 
+_RULES = ("at", "every_seconds", "cron")
+
+
+def _one_rule(schema: dict[str, Any]) -> None:
+    """Say in the document what a model cannot: exactly one of the three."""
+    schema["oneOf"] = [
+        {
+            "required": [rule],
+            "properties": {other: {"type": "null"} for other in _RULES if other != rule}
+            | {rule: {"not": {"type": "null"}}},
+        }
+        for rule in _RULES
+    ]
+
+
 class ScheduleBody(Body):
     """A rule (exactly one of `at`, `every_seconds` and `cron`), and what bounds and shifts it."""
 
+    model_config = ConfigDict(json_schema_extra=_one_rule)
+
     at: Instant | None = None
-    every_seconds: (
-        Annotated[float, Field(ge=EVERY_MIN // SECOND, le=EVERY_MAX // SECOND)] | None
-    ) = None
+    """One instant; one that is past runs at once."""
+    every_seconds: Interval | None = None
+    """An interval: first at `start_at`, or else one interval after the creation."""
     cron: Annotated[str, Field(max_length=256)] | None = None
+    """Five fields, or six with the seconds first; also `@hourly` and the like."""
     timezone: Annotated[str, Field(max_length=64)] | None = None
+    """The IANA time zone of `cron`; UTC if nothing is said."""
     start_at: Instant | None = None
+    """No slot before it; the instant itself may be one."""
     end_at: Instant | None = None
-    max_runs: Annotated[Whole, Field(ge=1, le=1_000_000_000)] | None = None
+    """No slot after it; the instant itself may be one."""
+    max_runs: RunCount | None = None
+    """The most slots, missed and skipped ones included."""
     exclude: Annotated[list[Exclusion], Field(max_length=EXCLUSIONS_MAX)] = []
+    """Dates in the time zone, and instants, that are no slots."""
     spread_seconds: Annotated[float, Field(ge=0, le=SPREAD_MAX // SECOND)] = 0
+    """Each slot is shifted by a fixed part of this, which differs from job to job."""
     dst: DstBody | None = None
+    """With `cron`, instead of the rule for times that the clocks skip or show twice."""
 
     @model_validator(mode="after")
     def _readable(self) -> Self:
         """Read the fields together; what core finds wrong is told of the field it names."""
         errors: list[tuple[tuple[str, ...], str]] = []
-        rules = [r for r in (self.at, self.every_seconds, self.cron) if r is not None]
-        if len(rules) != 1:
+        if sum(getattr(self, rule) is not None for rule in _RULES) != 1:
             errors.append(((), "takes exactly one of at, every_seconds and cron"))
         if self.cron is None and self.timezone not in {None, "UTC"}:
             errors.append((("timezone",), "goes with cron only"))
@@ -309,23 +371,29 @@ class ScheduleBody(Body):
 
 
 class TargetBody(Body):
-    """An HTTP request; `{{run_id}}`, `{{job_id}}`, `{{scheduled_at}}`, `{{attempt}}` are filled."""
+    """An HTTP request.
+
+    In URL, headers and body `{{run_id}}`, `{{job_id}}`, `{{scheduled_at}}` and `{{attempt}}` are
+    filled for each attempt.
+    """
 
     type: Literal["http"]
-    url: Annotated[str, Field(max_length=URL_MAX), AfterValidator(_url)]
+    url: Annotated[
+        str,
+        Field(max_length=URL_MAX, json_schema_extra={"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://."}),
+        AfterValidator(_url),
+    ]
+    """In the cloud https, and no address that is not public."""
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "POST"
-    headers: Annotated[
-        dict[str, Annotated[str, Field(max_length=4096)]],
-        Field(max_length=50),
-        AfterValidator(_headers),
-    ] = {}
-    body: Annotated[Any, Field(description="Any JSON, or a string that is sent as it is.")] = None
+    headers: Headers = {}
+    body: Any = None
+    """Any JSON; a string is sent as it is."""
     secret_arn: NotOffered = None
     signing_secret_arn: NotOffered = None
-    success_codes: Annotated[
-        list[Annotated[str, AfterValidator(_success_code)]], Field(min_length=1, max_length=20)
-    ] = ["2xx"]
+    success_codes: Annotated[list[SuccessCode], Field(min_length=1, max_length=20)] = ["2xx"]
+    """Status codes (`204`) and classes (`2xx`) that count as success."""
     completion: Annotated[Literal["response"], BeforeValidator(_completion)] = "response"
+    """The answer is the outcome."""
 
     @model_validator(mode="before")
     @classmethod
@@ -355,12 +423,18 @@ class TargetBody(Body):
 class RetryBody(Body):
     """When another attempt follows one that failed."""
 
-    max_attempts: Annotated[Whole, Field(ge=1, le=20)] = 3
-    min_delay_seconds: Annotated[float, Field(ge=0, le=OPEN_MAX)] = 1
-    max_delay_seconds: Annotated[float, Field(ge=0, le=OPEN_MAX)] = 300
+    max_attempts: Attempts = 3
+    """Attempts in all, the first included."""
+    min_delay_seconds: Delay = 1
+    """The longest wait after the first attempt."""
+    max_delay_seconds: Delay = 300
+    """The longest wait after any; the target's `Retry-After` may be longer."""
     multiplier: Annotated[float, Field(ge=1, le=100)] = 2
+    """What the longest wait grows by with each attempt."""
     jitter: Literal["full", "none"] = "full"
+    """`full`: a random part of the longest wait; `none`: the longest wait itself."""
     max_age_seconds: Annotated[float, Field(ge=1, le=OPEN_MAX)] = 86_400
+    """No attempt starts later than this after the first one."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -380,28 +454,44 @@ class RetryBody(Body):
         )
 
 
+EXAMPLE: dict[str, Any] = {
+    "name": "Nightly report",
+    "schedule": {"cron": "0 9 * * MON-FRI", "timezone": "Europe/Berlin"},
+    "target": {
+        "type": "http",
+        "url": "https://example.com/reports?slot={{scheduled_at}}",
+        "body": {"kind": "nightly"},
+    },
+    "retry": {"max_attempts": 5},
+    "tags": {"team": "billing"},
+}
+
+
 class JobBody(Body):
     """A job as a user wants it."""
 
-    id: Annotated[str, Field(description="With PUT the id of the path; POST makes one.")] | None = (
-        None
-    )
-    name: Annotated[Text, Field(min_length=1, max_length=128)] | None = None
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    id: str | None = None
+    """The id of the path, if it is given at all."""
+    name: Name | None = None
     schedule: ScheduleBody
     target: TargetBody
     retry: RetryBody = RetryBody()
     timeout_seconds: Annotated[float, Field(ge=1, le=840)] = 30
+    """The longest that one attempt may take."""
     heartbeat_seconds: NotOffered = None
     start_deadline_seconds: Annotated[float, Field(ge=1, le=OPEN_MAX)] = 3600
+    """A run that would start later than this after its slot is `missed`."""
     catch_up: Literal["all", "latest", "none"] = "all"
+    """Which of the slots that came due during an outage or a pause still run."""
     overlap: Annotated[Literal["allow"], BeforeValidator(_overlap)] = "allow"
+    """What becomes of a slot while the job's last run goes on."""
     delivery: Literal["at_least_once", "at_most_once"] = "at_least_once"
+    """Whether another attempt follows one whose executor died in the middle of the call."""
     limits: Annotated[list[Any], Field(max_length=0), BeforeValidator(_no_limits)] = []
-    tags: Annotated[
-        dict[str, Annotated[Text, Field(max_length=256)]],
-        Field(max_length=20),
-        AfterValidator(_tags),
-    ] = {}
+    tags: Tags = {}
+    """Names and values to find jobs by; a name holds no colon."""
     state: ReadOnly = None
     pause: ReadOnly = None
     revision: ReadOnly = None
@@ -436,10 +526,18 @@ class JobBody(Body):
         return Content(target=self.target.to_domain(), tags=tuple(self.tags.items()))
 
 
+class NewJobBody(JobBody):
+    """A job that gets its id here."""
+
+    id: NotChosen = None
+    """Made here; `PUT /v1/jobs/{job_id}` takes one that you choose."""
+
+
 class PauseBody(Body):
     """Why a job is paused."""
 
-    note: Annotated[Text, Field(max_length=500)] | None = None
+    note: Note | None = None
+    """Shown with the job while it is paused."""
     until: NotOffered = None
 
 

@@ -1,7 +1,8 @@
 """What answers hold, as types: the presenters fill them, and the document is made of them."""
 
-from typing import Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
+from pydantic import WithJsonSchema
 from typing_extensions import TypedDict  # before Python 3.12 pydantic reads no other
 
 RunStage = Literal[
@@ -18,6 +19,7 @@ RunStage = Literal[
     "skipped",
     "unknown",
 ]
+InstantText = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 JobStage = Literal["active", "paused", "ended"]
 
 
@@ -49,13 +51,13 @@ class DstView(TypedDict):
 class ScheduleView(TypedDict):
     """A rule, and what bounds and shifts it; `timezone` and `dst` with cron only."""
 
-    at: NotRequired[str]
+    at: NotRequired[InstantText]
     every_seconds: NotRequired[float]
     cron: NotRequired[str]
     timezone: NotRequired[str]
     dst: NotRequired[DstView | None]
-    start_at: str | None
-    end_at: str | None
+    start_at: InstantText | None
+    end_at: InstantText | None
     max_runs: int | None
     exclude: list[str]
     spread_seconds: float
@@ -112,9 +114,9 @@ class JobView(TypedDict):
     state: JobStage
     pause: PauseView | None
     revision: int
-    next_run_at: str | None
-    created_at: str
-    updated_at: str
+    next_run_at: InstantText | None
+    created_at: InstantText
+    updated_at: InstantText
 
 
 class JobList(TypedDict):
@@ -135,12 +137,12 @@ class AttemptView(TypedDict):
     """One try at a run."""
 
     number: int
-    started_at: str
-    finished_at: str | None
+    started_at: InstantText
+    finished_at: InstantText | None
     outcome: str | None
     """None while it goes on; `died` when its executor was lost."""
     error: ErrorView | None
-    retry_at: str | None
+    retry_at: InstantText | None
 
 
 class ResultView(TypedDict):
@@ -159,9 +161,9 @@ class RunView(TypedDict):
     trigger: Literal["schedule", "manual", "backfill", "replay"]
     state: RunStage
     reason: str | None
-    scheduled_at: str
-    started_at: str | None
-    finished_at: str | None
+    scheduled_at: InstantText
+    started_at: InstantText | None
+    finished_at: InstantText | None
     lateness_seconds: float | None
     duration_seconds: float | None
     attempt: int
@@ -172,7 +174,7 @@ class RunView(TypedDict):
 
 GapView = TypedDict(
     "GapView",
-    {"from": str, "to": str, "count": int, "reason": str},
+    {"from": InstantText, "to": InstantText, "count": int, "reason": str},
 )
 """A stretch of slots that a catch-up rule left out; both ends are slots."""
 
@@ -188,7 +190,7 @@ class RunList(TypedDict):
 class LogLineView(TypedDict):
     """One thing that happened to a run."""
 
-    at: str
+    at: InstantText
     attempt: int
     level: Literal["info", "warning", "error"]
     message: str
@@ -204,7 +206,7 @@ class ShardView(TypedDict):
     """When a shard was last dispatched."""
 
     shard: int
-    last_tick: str | None
+    last_tick: InstantText | None
     age_seconds: float | None
 
 

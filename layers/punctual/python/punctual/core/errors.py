@@ -21,13 +21,18 @@ class FieldError:
     """What is wrong, in a sentence without the full stop; at most 500 characters."""
 
 
+def _told(error: FieldError) -> str:
+    """Say what is wrong with a field; the empty pointer is that of the whole."""
+    return f"{error.pointer}: {error.detail}" if error.pointer else error.detail
+
+
 class InvalidRequest(PunctualError):
     """The content of a request cannot be used; nothing was stored."""
 
     code = "invalid-content"
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__("; ".join(f"{error.pointer}: {error.detail}" for error in errors))
+        super().__init__("; ".join(_told(error) for error in errors))
         self.errors = tuple(errors)
 
 

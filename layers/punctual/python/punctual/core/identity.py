@@ -46,7 +46,10 @@ class RunKey:
         match = _SLOT_NAME.fullmatch(self.name)
         if match is None:
             return None
-        whole = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        try:
+            whole = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        except ValueError:  # it looks like a time, and the calendar has none such
+            return None
         return whole.replace(microsecond=int(match[2]) * 1000) if match[2] else whole
 
     @property

@@ -106,7 +106,7 @@ def timeline(run: Run) -> Sequence[LogLine]:
 
 def _attempt_lines(run: Run) -> Iterator[LogLine]:
     attempts = attempts_of(run)
-    for attempt, following in zip(attempts, [*attempts[1:], None], strict=True):
+    for attempt, following in zip(attempts, [*attempts[1:], None], strict=False):
         number = attempt.number
         yield LogLine(
             at=attempt.started_at, attempt=number, level=Level.INFO, message=_sent(run, attempt)

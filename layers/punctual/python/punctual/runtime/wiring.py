@@ -43,9 +43,6 @@ if TYPE_CHECKING:
 DISPATCH_MARGIN = timedelta(seconds=10)
 """A dispatch takes up nothing more this long before its time is over."""
 
-EXECUTE_MARGIN = timedelta(seconds=1)
-"""What an executor leaves of its time for its answer to get out."""
-
 SETTLING = timedelta(seconds=5)
 """What an executor needs beside its longest call, to start it and to write how it ended."""
 

@@ -21,7 +21,7 @@ from punctual.api.parameters import (
 )
 from punctual.api.presenters import job_view
 from punctual.api.resolver import Resolver
-from punctual.api.schemas import JobBody, PauseBody
+from punctual.api.schemas import JobBody, NewJobBody, PauseBody
 from punctual.api.views import JobList, JobView
 from punctual.core.errors import (
     FieldError,
@@ -77,12 +77,8 @@ def add_job_routes(
         ),
     )
     def create_job(
-        body: Annotated[JobBody, Body()], idempotency_key: IdempotencyKey = None
+        body: Annotated[NewJobBody, Body()], idempotency_key: IdempotencyKey = None
     ) -> Response[str]:
-        if body.id is not None:
-            raise InvalidRequest(
-                [FieldError("/id", "is made here; PUT /v1/jobs/{job_id} takes one that you choose")]
-            )
         tenant = app.tenant
         if idempotency_key is None:
             job_id = f"j{hashlib.sha256(chance.token().encode()).hexdigest()[:24]}"
@@ -108,7 +104,7 @@ def add_job_routes(
             "Created",
             status=201,
             headers=("ETag", "Location"),
-            problems=(400, 409, 412, 413, 415, 422),
+            problems=(400, 404, 409, 412, 413, 415, 422),
         )
         | answers(JobView, "Replaced, or as it was wanted already", headers=("ETag",)),
     )

@@ -1,0 +1,69 @@
+"""The API over an engine, for tests."""
+
+from typing import Any
+
+from punctual.api.app import ApiServices, App, make_app
+from punctual.ports import Chance, JobStore
+from punctual.services.dispatch import Dispatch
+from punctual.services.jobs import Jobs
+from punctual.services.runs import Runs
+from tests.support.clock import FakeChance
+from tests.support.engines import Engine
+
+CURSOR_KEY = b"a key that seals the cursors of tests"
+
+
+def an_app(
+    engine: Engine,
+    *,
+    local_tenant: str | None = None,
+    jobs: JobStore | None = None,
+    chance: Chance | None = None,
+    **options: Any,
+) -> App:
+    """Make the API over an engine; without a local tenant it is the one of the cloud.
+
+    Args:
+        engine: What it stands on.
+        local_tenant: Whose everything is.
+        jobs: A store in the place of the engine's own.
+        chance: Where ids come from; counted ones if nothing is said.
+        options: Of `make_app`.
+    """
+    jobs = jobs or engine.jobs
+    chance = chance or FakeChance()
+    return make_app(
+        ApiServices(
+            jobs=Jobs(
+                jobs=jobs,
+                runs=engine.runs,
+                dispatch=a_dispatch(engine, jobs=jobs, chance=chance),
+                clock=engine.clock,
+                transact=engine.transact,
+            ),
+            runs=Runs(jobs=jobs, runs=engine.runs, clock=engine.clock),
+            beats=engine.beats,
+            **({"ask_queue": options.pop("ask_queue")} if "ask_queue" in options else {}),
+        ),
+        local_tenant=local_tenant,
+        clock=engine.clock,
+        chance=chance,
+        cursor_key=options.pop("cursor_key", CURSOR_KEY),
+        **options,
+    )
+
+
+def a_dispatch(
+    engine: Engine, *, jobs: JobStore | None = None, chance: Chance | None = None
+) -> Dispatch:
+    """Make the dispatch over an engine."""
+    return Dispatch(
+        jobs=jobs or engine.jobs,
+        runs=engine.runs,
+        watch_list=engine.watch_list,
+        queue=engine.queue,
+        beats=engine.beats,
+        clock=engine.clock,
+        chance=chance or FakeChance(),
+        transact=engine.transact,
+    )
