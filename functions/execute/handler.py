@@ -11,7 +11,7 @@ from punctual.runtime.observability import logger, metrics, report_execute
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Execute the batch; keep the messages whose run has no outcome yet and no watch row."""
-    lives_until = wiring.clock.now() + remaining(context) - wiring.EXECUTE_MARGIN
+    lives_until = wiring.clock.now() + remaining(context)
     batch = read_runs(event)
     unkept = wiring.bury(batch.unreadable)
     handled = wiring.execute()(

@@ -1,5 +1,6 @@
 """A visit hands over every slot of its window once, and the claim moves past exactly these."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,12 +10,15 @@ from hypothesis import strategies as st
 from punctual.core.dispatch import (
     AHEAD_MAX,
     AHEAD_SLOTS,
+    LATE_AFTER,
     LOOK_AHEAD,
     SLOTS_PER_VISIT_MAX,
+    SLOTS_WALKED_MAX,
+    Accounted,
     plan_visit,
 )
 from punctual.core.jobs import CatchUp, Delivery, JobState, Policy
-from tests.support.builders import DAY, HOUR, MINUTE, SECOND, a_job, a_schedule
+from tests.support.builders import DAY, HOUR, MINUTE, SECOND, a_job, a_schedule, a_stretch
 from tests.support.clock import NINE
 
 
@@ -131,7 +135,7 @@ class TestCatchUp:
         visit = plan_visit(a_job(), now=self.now)
 
         assert visit is not None
-        assert visit.left_out is None
+        assert visit.left_out == ()
         assert visit.runs[0].scheduled_at == NINE + MINUTE
 
     def test_the_latest_runs_and_the_others_are_one_stretch(self) -> None:
@@ -140,9 +144,9 @@ class TestCatchUp:
         visit = plan_visit(job, now=self.now)
 
         assert visit is not None
-        assert visit.left_out is not None
-        assert (visit.left_out.since, visit.left_out.count) == (NINE + MINUTE, 58)
-        assert visit.left_out.until == NINE + 58 * MINUTE
+        (stretch,) = visit.left_out
+        assert (stretch.since, stretch.until) == (NINE + MINUTE, NINE + 58 * MINUTE)
+        assert stretch.count == 58
         assert visit.runs[0].scheduled_at == NINE + 59 * MINUTE
 
     def test_none_of_it_runs_and_every_slot_is_counted(self) -> None:
@@ -151,8 +155,8 @@ class TestCatchUp:
         visit = plan_visit(job, now=self.now)
 
         assert visit is not None
-        assert visit.left_out is not None
-        assert visit.left_out.count == 59
+        (stretch,) = visit.left_out
+        assert stretch.count == 59
         assert visit.runs[0].scheduled_at == NINE + HOUR
 
     def test_a_slot_that_is_a_little_late_runs(self) -> None:
@@ -161,7 +165,7 @@ class TestCatchUp:
         visit = plan_visit(job, now=NINE + MINUTE + 59 * SECOND)
 
         assert visit is not None
-        assert visit.left_out is None
+        assert visit.left_out == ()
 
     def test_what_came_due_in_a_pause_counts_as_late_at_once(self) -> None:
         job = a_job(
@@ -171,8 +175,8 @@ class TestCatchUp:
         visit = plan_visit(job, now=NINE + MINUTE + SECOND)
 
         assert visit is not None
-        assert visit.left_out is not None
-        assert visit.left_out.count == 1
+        (stretch,) = visit.left_out
+        assert stretch.count == 1
 
     @pytest.mark.parametrize("catch_up", list(CatchUp))
     def test_a_slot_before_the_creation_runs_by_the_users_own_wish(self, catch_up: CatchUp) -> None:
@@ -188,17 +192,59 @@ class TestCatchUp:
         assert visit is not None
         assert visit.runs[0].scheduled_at == NINE - HOUR
 
-    def test_a_long_outage_of_a_dense_job_is_left_out_in_bounded_steps(self) -> None:
+    @pytest.mark.parametrize("late", [SLOTS_WALKED_MAX - 1, SLOTS_WALKED_MAX, 3 * SLOTS_WALKED_MAX])
+    def test_of_a_long_outage_of_a_dense_job_only_the_latest_slot_runs(self, late: int) -> None:
+        """It takes several visits, and none of them takes a late slot for the latest."""
         job = a_job(
             schedule=a_schedule(SECOND),
             next_slot=NINE + SECOND,
             policy=Policy(catch_up=CatchUp.LATEST),
         )
-        now = NINE + 3 * DAY
+        now = NINE + late * SECOND + LATE_AFTER
+        left_out, runs = 0, []
 
-        first = plan_visit(job, now=now)
+        while job.next_slot is not None and job.next_slot <= now:
+            visit = plan_visit(job, now=now)
+            assert visit is not None
+            assert sum(stretch.count for stretch in visit.left_out) <= SLOTS_WALKED_MAX
+            left_out += sum(stretch.count for stretch in visit.left_out)
+            runs += [run.scheduled_at for run in visit.runs]
+            job = replace(job, next_slot=visit.claim.next_slot)
 
-        assert first is not None
-        assert first.left_out is not None
-        assert first.more
-        assert first.runs[0].scheduled_at == first.left_out.until + SECOND
+        assert left_out == late - 1
+        assert runs[0] == now - LATE_AFTER
+
+    def test_a_slot_whose_run_has_begun_is_handed_over_and_parts_what_is_left_out(self) -> None:
+        """A visit may have died before its claim, and executors were faster than the next one."""
+        job = a_job(policy=Policy(catch_up=CatchUp.NONE))
+        begun = Accounted(runs=frozenset({NINE + 20 * MINUTE}))
+
+        visit = plan_visit(job, now=self.now, accounted=begun)
+
+        assert visit is not None
+        assert [stretch.count for stretch in visit.left_out] == [19, 39]
+        assert not any(stretch.holds(NINE + 20 * MINUTE) for stretch in visit.left_out)
+        assert visit.runs[0].scheduled_at == NINE + 20 * MINUTE
+        assert visit.claim.ordinal == len(visit.runs)
+
+    def test_what_was_left_out_stays_left_out_and_is_counted_once(self) -> None:
+        """A visit that died before its claim left out all but the latest, which is late by now."""
+        job = a_job(policy=Policy(catch_up=CatchUp.LATEST))
+        before = plan_visit(job, now=NINE + 30 * MINUTE)
+        assert before is not None
+
+        visit = plan_visit(job, now=self.now, accounted=Accounted(stretches=before.left_out))
+
+        assert visit is not None
+        (stretch,) = visit.left_out
+        assert stretch.since == before.left_out[0].until + MINUTE
+        assert stretch.count + before.left_out[0].count == 58
+
+    def test_slots_before_the_first_of_a_stretch_do_not_belong_to_it(self) -> None:
+        job = a_job(policy=Policy(catch_up=CatchUp.NONE))
+        recorded = Accounted(stretches=(a_stretch(NINE + 10 * MINUTE, count=5),))
+
+        visit = plan_visit(job, now=self.now, accounted=recorded)
+
+        assert visit is not None
+        assert [stretch.count for stretch in visit.left_out] == [9, 45]

@@ -188,7 +188,12 @@ class RunStore(Protocol):
         ...
 
     def put_stretches(self, stretches: Sequence[tuple[JobKey, Stretch]]) -> Sequence[bool]:
-        """Record stretches of slots that were left out; one with the same start is replaced."""
+        """Record stretches of slots that are left out, each where none with its start stands.
+
+        Returns:
+            For each whether it surely stands as given. One that is there stays as it is: slots
+            are parted once into those that run and those that do not.
+        """
         ...
 
     def stretches(self, job: JobKey, *, incarnation: int) -> Sequence[Stretch]:

@@ -1,14 +1,12 @@
 """Which slots one visit of a job hands over, and the claim that follows."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
 
 from punctual.core.identity import JobKey, RunKey
 from punctual.core.jobs import CatchUp, DueJob, JobState
 from punctual.core.runs import Run, Stretch
-from punctual.core.slots import next_slot, slots_between
+from punctual.core.slots import next_slot
 
 LOOK_AHEAD = timedelta(seconds=150)
 """How far ahead slots are handed over: each at least 90 s early, so a lost tick makes none late."""
@@ -22,8 +20,8 @@ AHEAD_SLOTS = 10
 SLOTS_PER_VISIT_MAX = 250
 """A visit hands over no more; the job stays due, and the next visit goes on from there."""
 
-STRETCH_SLOTS_MAX = 20_000
-"""A visit leaves out no more late slots at once; the next visit leaves out the following ones."""
+SLOTS_WALKED_MAX = 20_000
+"""A visit that leaves slots out looks at no more; the next visit goes on from there."""
 
 LATE_AFTER = timedelta(seconds=60)
 """A slot that reaches its visit later than this came due during an outage: `catch_up` applies."""
@@ -51,19 +49,42 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """What dispatch does for one due job: these runs, that stretch, then the claim."""
+    """What dispatch does for one due job: that is left out, these runs, then the claim."""
 
     job: DueJob
+    left_out: tuple[Stretch, ...]
+    """Earliest first; no slot of a stretch has a run."""
     runs: tuple[Run, ...]
     """Rows to insert, oldest slot first."""
-    left_out: Stretch | None
     claim: Claim
     more: bool
     """Whether slots of the window remain: the visit reached one of its bounds."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounted:
+    """What was made of late slots before: by a visit that never claimed, or before a pause."""
+
+    runs: frozenset[datetime] = frozenset()
+    """Slots whose run has begun: they were handed over, and are not left out any more."""
+    stretches: tuple[Stretch, ...] = ()
+    """Slots in these are left out for good, whatever the rule is by now."""
+
+    def leaves_out(self, slot: datetime) -> bool:
+        """Say whether a slot is recorded as left out."""
+        return any(stretch.holds(slot) for stretch in self.stretches)
+
+
+NOTHING = Accounted()
+
+
 def plan_visit(
-    job: DueJob, *, now: datetime, until: datetime | None = None, paused: bool = False
+    job: DueJob,
+    *,
+    now: datetime,
+    until: datetime | None = None,
+    paused: bool = False,
+    accounted: Accounted = NOTHING,
 ) -> Visit | None:
     """Name the slots to hand over now, and the claim that moves past them.
 
@@ -75,6 +96,8 @@ def plan_visit(
         until: Hand over the slots up to this instant and none after it: what a change of the
             slot set does first. None: the look-ahead window, and on as the bounds allow.
         paused: Whether a paused job is visited too, for the slots that it owes.
+        accounted: What is recorded already of the slots that this plan leaves out; only asked
+            for when a plan without it leaves some out.
 
     Returns:
         A plan; None when the window holds no slot of this job.
@@ -84,84 +107,113 @@ def plan_visit(
     if job.state not in handed_over_in or job.next_slot is None or job.next_slot > window:
         return None
 
-    left_out, first = _leave_out(job, now=now, until=until)
-    slots = list(_window(job, first=first, now=now, until=until)) if first else []
-    ordinal = job.ordinal + len(slots)
-    following = first
-    if slots:
-        following = next_slot(job.schedule, after=slots[-1])
-    if job.schedule.max_runs is not None and ordinal >= job.schedule.max_runs:
-        following = None
+    walk = _walk(job, now=now, until=until, accounted=accounted)
     state = job.state
-    if following is None and state is JobState.ACTIVE:
+    if walk.following is None and state is JobState.ACTIVE:
         state = JobState.ENDED
-    last = slots[-1] if slots else (left_out.until if left_out else None)
     return Visit(
         job=job,
-        runs=tuple(
-            queued_run(job, slot, schedule_revision=job.schedule_revision) for slot in slots
+        left_out=tuple(
+            Stretch(incarnation=job.incarnation, since=slots[0], until=slots[-1], count=len(slots))
+            for slots in walk.left_out
         ),
-        left_out=left_out,
+        runs=tuple(
+            queued_run(job, slot, schedule_revision=job.schedule_revision)
+            for slot in walk.handed_over
+        ),
         claim=Claim(
             key=job.key,
             expected_slot=job.next_slot,
             expected_revision=job.revision,
             expected_state=job.state,
-            next_slot=following,
-            ordinal=ordinal,
+            next_slot=walk.following,
+            ordinal=job.ordinal + len(walk.handed_over),
             state=state,
-            last_slot=last if following is None else None,
+            last_slot=walk.last if walk.following is None else None,
         ),
-        more=following is not None and following <= window,
+        more=walk.following is not None and walk.following <= window,
     )
 
 
-def _window(
-    job: DueJob, *, first: datetime, now: datetime, until: datetime | None
-) -> Iterator[datetime]:
-    """Name the slots of one visit: the window's, then on to ten slots or 840 s."""
-    bound = SLOTS_PER_VISIT_MAX
-    if job.schedule.max_runs is not None:
-        bound = min(bound, job.schedule.max_runs - job.ordinal)
-    horizon = now + AHEAD_MAX if until is None else until
-    slots = slots_between(job.schedule, after=first - TICK, until=horizon)
-    for count, slot in enumerate(islice(slots, max(bound, 0))):
-        if until is None and slot > now + LOOK_AHEAD and count >= AHEAD_SLOTS:
-            return
-        yield slot
+@dataclass(slots=True, kw_only=True)
+class _Walk:
+    """The slots of one visit, from the pointer on."""
+
+    last: datetime
+    """The last slot that was looked at."""
+    following: datetime | None
+    """The slot after it: where the pointer goes; None when there is none."""
+    handed_over: list[datetime] = field(default_factory=list)
+    left_out: list[list[datetime]] = field(default_factory=list)
+    """Each without a slot in between that is not left out here."""
 
 
-def _leave_out(
-    job: DueJob, *, now: datetime, until: datetime | None
-) -> tuple[Stretch | None, datetime | None]:
-    """Apply `catch_up`: the stretch of late slots that do not run, and the first slot that may.
+def _walk(job: DueJob, *, now: datetime, until: datetime | None, accounted: Accounted) -> _Walk:
+    """Go through the window's slots, then on to ten or to 840 s, as far as the bounds allow."""
+    assert job.next_slot is not None, "a due job has a pointer"
+    late_until = _late_until(job, now=now, until=until)
+    ahead = until if until is not None else now + LOOK_AHEAD
+    further = until if until is not None else now + AHEAD_MAX
+    walk = _Walk(last=job.next_slot, following=job.next_slot)
+    together = False
+    for _ in range(SLOTS_WALKED_MAX):
+        slot, handed_over = walk.following, len(walk.handed_over)
+        if slot is None or handed_over == SLOTS_PER_VISIT_MAX:
+            break
+        if slot > (ahead if handed_over >= AHEAD_SLOTS else further):
+            break
+        walk.last, walk.following = slot, next_slot(job.schedule, after=slot)
+        if accounted.leaves_out(slot):
+            together = False
+        elif _is_left_out(slot, walk.following, job, late_until, accounted):
+            if not together:
+                walk.left_out.append([])
+            walk.left_out[-1].append(slot)
+            together = True
+        else:
+            walk.handed_over.append(slot)
+            together = False
+            if _is_last(job, ordinal=job.ordinal + len(walk.handed_over)):
+                walk.following = None
+    return walk
 
-    A slot before the job's creation is late by the user's own wish, so it runs.
+
+def _is_last(job: DueJob, *, ordinal: int) -> bool:
+    """Say whether `max_runs` lets no slot follow after so many."""
+    return job.schedule.max_runs is not None and ordinal >= job.schedule.max_runs
+
+
+def _is_left_out(
+    slot: datetime,
+    following: datetime | None,
+    job: DueJob,
+    late_until: datetime,
+    accounted: Accounted,
+) -> bool:
+    """Apply `catch_up` to a slot, which the slot `following` comes after."""
+    if slot > late_until or slot in accounted.runs:
+        return False
+    match job.policy.catch_up:
+        case CatchUp.ALL:
+            return False
+        case CatchUp.LATEST:
+            return following is not None and following <= late_until
+        case CatchUp.NONE:
+            return True
+
+
+def _late_until(job: DueJob, *, now: datetime, until: datetime | None) -> datetime:
+    """Return up to which instant slots are late: an outage withheld them, or a pause.
+
+    A slot before the job's creation is late by the user's own wish, so nothing is late then.
     """
-    first = job.next_slot
-    assert first is not None, "an active job has a pointer"
+    assert job.next_slot is not None, "a due job has a pointer"
+    if job.next_slot <= job.created_at:
+        return job.next_slot - TICK
     late_until = now - LATE_AFTER
     if job.resumed_at is not None:
         late_until = max(late_until, job.resumed_at)
-    if until is not None:
-        late_until = min(late_until, until)
-    if job.policy.catch_up is CatchUp.ALL or first > late_until or first <= job.created_at:
-        return None, first
-
-    late = list(
-        islice(
-            slots_between(job.schedule, after=first - TICK, until=late_until),
-            STRETCH_SLOTS_MAX,
-        )
-    )
-    # When the bound cut the list, a later late slot exists, so the latest is not among these.
-    complete = len(late) < STRETCH_SLOTS_MAX
-    keeps_one = job.policy.catch_up is CatchUp.LATEST and complete
-    out = late[:-1] if keeps_one else late
-    if not out:
-        return None, first
-    stretch = Stretch(incarnation=job.incarnation, since=out[0], until=out[-1], count=len(out))
-    return stretch, late[-1] if keeps_one else next_slot(job.schedule, after=out[-1])
+    return late_until if until is None else min(late_until, until)
 
 
 def queued_run(job: DueJob, slot: datetime, *, schedule_revision: int) -> Run:

@@ -1,12 +1,14 @@
 """What an executor does with a run it has just started, and with the answer to its call."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from punctual.core.calls import Answer, Verdict, error_of, retry_after_seconds
-from punctual.core.jobs import Job, JobState
+from punctual.core.dispatch import LATE_AFTER
+from punctual.core.jobs import CatchUp, Job, JobState
 from punctual.core.retry import RetryPolicy, retry_at
-from punctual.core.runs import Ending, Failure, Result, Run, RunState
+from punctual.core.runs import Ending, Failure, Result, Run, RunState, Stretch
 
 
 class Go(StrEnum):
@@ -16,7 +18,9 @@ class Go(StrEnum):
     VOID = "void"
 
 
-def decide(run: Run, job: Job | None, *, now: datetime) -> Go | Ending:
+def decide(
+    run: Run, job: Job | None, *, now: datetime, left_out: Sequence[Stretch] = ()
+) -> Go | Ending:
     """Decide what a run that was just started is for, from its job read *after* the start.
 
     The order matters: a job read before the start may be deleted by the time of the call.
@@ -25,6 +29,8 @@ def decide(run: Run, job: Job | None, *, now: datetime) -> Go | Ending:
         run: The run as its start left it.
         job: The job, read consistently after the start; None when it is gone.
         now: When the decision is made.
+        left_out: Stretches of the job's life, read after the start too, where
+            `may_be_left_out` says so.
 
     Returns:
         `Go.CALL`, `Go.VOID` for a run that should not have been handed over, or the outcome.
@@ -32,10 +38,11 @@ def decide(run: Run, job: Job | None, *, now: datetime) -> Go | Ending:
     if job is None or is_gone(job, run.key.incarnation):
         return Ending(state=RunState.CANCELLED, at=now, reason="deleted")
     slot = run.key.slot
-    if slot is not None:
+    # A run that failed once was called: that cannot be undone, so it goes on to its outcome.
+    if slot is not None and not run.failures:
         if job.in_force(slot) != run.schedule_revision:
             return Go.VOID
-        if _paused_before(job, slot):
+        if _paused_before(job, slot) or _holds(left_out, slot):
             return Go.VOID
     if run.attempt == 1:
         if job.state is JobState.PAUSED:
@@ -43,6 +50,29 @@ def decide(run: Run, job: Job | None, *, now: datetime) -> Go | Ending:
         if now > job.starts_by(run.scheduled_at):
             return Ending(state=RunState.MISSED, at=now, reason="deadline")
     return Go.CALL
+
+
+def may_be_left_out(run: Run, job: Job | None, *, now: datetime) -> bool:
+    """Say whether a catch-up rule may have left the run's slot out after it was handed over.
+
+    A visit looks for runs before it leaves slots out, but a row may be written after that: by a
+    visit that was stopped, or by a request that nobody waits for any more.
+    """
+    slot = run.key.slot
+    if job is None or slot is None or job.policy.catch_up is CatchUp.ALL:
+        return False
+    # Half of what makes a slot late, since the clock of the visit may be another one.
+    return now > slot + LATE_AFTER / 2 or (job.resumed_at is not None and slot <= job.resumed_at)
+
+
+def time_for_call(run: Run, job: Job, *, now: datetime) -> timedelta:
+    """Return the total deadline of an attempt's call: what the job allows, within the lease.
+
+    A job may allow more by now than the lane that its run was handed over to.
+    """
+    assert run.lease_until is not None, "a started run has a lease"
+    left = run.lease_until - LEASE_MARGIN - CALL_MARGIN - now
+    return max(min(job.policy.timeout, left), CALL_MIN)
 
 
 def is_gone(job: Job | None, incarnation: int) -> bool:
@@ -55,12 +85,28 @@ def _paused_before(job: Job, slot: datetime) -> bool:
     return job.state is JobState.PAUSED and job.paused_at is not None and slot > job.paused_at
 
 
+def _holds(stretches: Sequence[Stretch], slot: datetime) -> bool:
+    return any(stretch.holds(slot) for stretch in stretches)
+
+
 def is_owed(
-    run_slot: datetime | None, schedule_revision: int, incarnation: int, job: Job | None
+    run_slot: datetime | None,
+    schedule_revision: int,
+    incarnation: int,
+    job: Job | None,
+    *,
+    left_out: Sequence[Stretch] = (),
 ) -> bool:
     """Say whether a run whose row is missing must have one.
 
     A manual run's row is written once, by the request that made it: a missing one is not owed.
+
+    Args:
+        run_slot: The run's slot; None for a manual run.
+        schedule_revision: Which revision of the schedule named it.
+        incarnation: Which life of the job it belongs to.
+        job: The job, read consistently; None when it is gone.
+        left_out: Stretches of that life, read consistently after the job.
     """
     return (
         job is not None
@@ -69,6 +115,7 @@ def is_owed(
         and run_slot is not None
         and job.in_force(run_slot) == schedule_revision
         and not _paused_before(job, run_slot)
+        and not _holds(left_out, run_slot)
     )
 
 
@@ -127,6 +174,12 @@ def result_of(answer: Answer) -> Result | None:
 
 LEASE_MARGIN = timedelta(seconds=5)
 """An attempt is presumed alive this much longer than its executor can live: clocks may differ."""
+
+CALL_MIN = timedelta(seconds=1)
+"""The shortest deadline of a call."""
+
+CALL_MARGIN = timedelta(seconds=2)
+"""No call goes on for longer than until this much before its executor's end."""
 
 HIDE_MAX = timedelta(seconds=60)
 """Longer waits leave the queue for the watch, so that waiting runs never fill a lane."""

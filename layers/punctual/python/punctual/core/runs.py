@@ -479,3 +479,7 @@ class Stretch:
     """Last slot left out."""
     count: int
     reason: str = "catch_up"
+
+    def holds(self, slot: datetime) -> bool:
+        """Say whether a slot lies in this stretch."""
+        return self.since <= slot <= self.until

@@ -1,6 +1,6 @@
 """The second look: what becomes of a run that was handed over a while ago."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -9,7 +9,7 @@ from punctual.core.dispatch import AHEAD_MAX
 from punctual.core.execution import is_owed
 from punctual.core.identity import RunKey
 from punctual.core.jobs import Job
-from punctual.core.runs import Run, RunState
+from punctual.core.runs import Run, RunState, Stretch
 
 LOOK_AFTER = timedelta(minutes=15)
 """A run is looked at this long after it was due; the queue's longest delay fits in between."""
@@ -133,7 +133,14 @@ class Finding:
     look_at: datetime | None = None
 
 
-def examine(reference: Reference, run: Run | None, job: Job | None, *, now: datetime) -> Finding:
+def examine(
+    reference: Reference,
+    run: Run | None,
+    job: Job | None,
+    *,
+    now: datetime,
+    left_out: Sequence[Stretch] = (),
+) -> Finding:
     """Decide what a look at `now` means.
 
     Args:
@@ -141,12 +148,19 @@ def examine(reference: Reference, run: Run | None, job: Job | None, *, now: date
         run: The run's row, read consistently; None when it is missing.
         job: The run's job, read consistently; only asked when the row is missing.
         now: When the look happens.
+        left_out: Stretches of the job's life, read after the job; only asked when a look without
+            them says `INSERT`.
     """
     if run is None:
-        slot = reference.key.slot
-        if not is_owed(slot, reference.schedule_revision, reference.key.incarnation, job):
+        slot, life = reference.key.slot, reference.key.incarnation
+        if not is_owed(slot, reference.schedule_revision, life, job, left_out=left_out):
             return Finding(verb=Verb.DROP)
         assert slot is not None, "an owed run has a slot"
+        assert job is not None, "a job that is gone owes nothing"
+        if job.next_slot is not None and job.next_slot <= slot:
+            # A visit is to hand it over, or to leave it out. It may be doing so now, and its row
+            # may have been voided after the visit met it: so this look is not to be the last one.
+            return Finding(verb=Verb.LOOK_AGAIN, look_at=look_after(max(slot, now)))
         due = max(slot, now)
         return Finding(verb=Verb.INSERT, send_at=due, look_at=look_after(due))
     if run.state.terminal:

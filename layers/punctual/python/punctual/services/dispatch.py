@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from punctual.core.dispatch import LOOK_AHEAD, Visit, plan_visit
-from punctual.core.identity import JobKey
+from punctual.core.dispatch import LOOK_AHEAD, Accounted, Visit, plan_visit
+from punctual.core.errors import StoreUnavailable
+from punctual.core.identity import JobKey, slot_name
 from punctual.core.jobs import DueJob
+from punctual.core.runs import Run, RunState, VoidQueued
 from punctual.core.watching import Look, Reference, look_after
 from punctual.ports import (
     Beat,
@@ -27,6 +29,11 @@ JOBS_AT_ONCE = 25
 
 SLOTS_AT_ONCE = 200
 """Slots after which no further job joins, so that no transaction keeps starts waiting for long."""
+
+ROWS_AT_ONCE = 25
+"""Runs read together where a visit leaves slots out; mostly there is none."""
+
+SECOND = timedelta(seconds=1)
 
 
 @dataclass(kw_only=True)
@@ -81,18 +88,28 @@ class Dispatch:
         done = Dispatched()
         now = self._clock.now()
         self._beats.beat(Beat(shards=tuple(shards), at=now))
+        owing: list[DueJob] = []
         for page in self._jobs.due(shards, until=now + LOOK_AHEAD):
-            waiting: Sequence[DueJob] = page
-            while waiting:
-                again: list[DueJob] = []
-                for visits in self._together(waiting, done):
-                    if self._clock.now() >= deadline:
-                        done.finished = False
-                        return done
-                    again += self._carry_out(visits, done)
-                # Jobs that owe more slots than one visit hands over are visited again at once.
-                waiting = again
+            if not self._visit_all(page, owing, deadline=deadline, done=done):
+                return done
+        # Jobs that owe more than one visit hands over are visited again at once, but every job
+        # once before: none is late because another one owes much.
+        while owing:
+            again, owing = owing, []
+            if not self._visit_all(again, owing, deadline=deadline, done=done):
+                return done
         return done
+
+    def _visit_all(
+        self, jobs: Sequence[DueJob], owing: list[DueJob], *, deadline: datetime, done: Dispatched
+    ) -> bool:
+        """Visit jobs once each, and add those that owe more; False when the time is up."""
+        for visits in self._together(jobs, done):
+            if self._clock.now() >= deadline:
+                done.finished = False
+                return False
+            owing += self._carry_out(visits, done)
+        return True
 
     def visit(
         self, job: DueJob, *, until: datetime | None = None, paused: bool = False
@@ -105,7 +122,14 @@ class Dispatch:
             paused: Whether a paused job is visited for the slots that it owes.
         """
         done = Dispatched()
-        plan = plan_visit(job, now=self._clock.now(), until=until, paused=paused)
+        now = self._clock.now()
+        plan = plan_visit(job, now=now, until=until, paused=paused)
+        if plan is not None and plan.left_out:
+            accounted = self._account(plan, done)
+            if accounted is None:
+                done.finished = False
+                return done
+            plan = plan_visit(job, now=now, until=until, paused=paused, accounted=accounted)
         if plan is not None:
             done.finished = not self._carry_out([plan], done)
         return done
@@ -129,12 +153,55 @@ class Dispatch:
     def _plan(self, job: DueJob, done: Dispatched) -> Visit | None:
         now = self._clock.now()
         try:
-            return plan_visit(job, now=now)
+            plan = plan_visit(job, now=now)
         except Exception as error:  # noqa: BLE001 - one broken job must not stop its shard
             reason = f"parked: its slots cannot be computed ({type(error).__name__}: {error})"[:200]
             self._jobs.park(job.key, reason=reason, now=now)
             done.parked[job.key] = reason
             return None
+        if plan is None or not plan.left_out:
+            return plan
+        accounted = self._account(plan, done)
+        return None if accounted is None else plan_visit(job, now=now, accounted=accounted)
+
+    def _account(self, plan: Visit, done: Dispatched) -> Accounted | None:
+        """Look what was made before of the slots that a plan leaves out; None without an answer.
+
+        Runs of them that nobody started are taken back: left out means that they do not run.
+        """
+        key, incarnation = plan.job.key, plan.job.incarnation
+        try:
+            rows = self._rows_among(plan)
+            queued = [row for row in rows if row.state is RunState.QUEUED]
+            moved = self._runs.move(
+                [VoidQueued(key=row.key, schedule_revision=row.schedule_revision) for row in queued]
+            )
+            stretches = self._runs.stretches(key, incarnation=incarnation)
+        except StoreUnavailable:
+            done.failed += 1
+            return None
+        if any(void.failed for void in moved):
+            done.failed += 1
+            return None
+        gone = {row.key for row, void in zip(queued, moved, strict=True) if void.applied}
+        return Accounted(
+            runs=frozenset(row.scheduled_at for row in rows if row.key not in gone),
+            stretches=tuple(stretches),
+        )
+
+    def _rows_among(self, plan: Visit) -> list[Run]:
+        """Return the runs that there are between the first and the last slot left out."""
+        since, until = plan.left_out[0].since, plan.left_out[-1].until
+        before = slot_name(until.replace(microsecond=0) + SECOND)
+        rows: list[Run] = []
+        while True:
+            page = self._runs.list(
+                plan.job.key, incarnation=plan.job.incarnation, before=before, limit=ROWS_AT_ONCE
+            )
+            rows += [run for run in page if run.scheduled_at >= since]
+            if len(page) < ROWS_AT_ONCE or page[-1].scheduled_at < since:
+                return rows
+            before = page[-1].key.name
 
     def _carry_out(self, visits: Sequence[Visit], done: Dispatched) -> list[DueJob]:
         """Hand the planned slots over; return the jobs that owe more, as their claims left them."""
@@ -151,15 +218,17 @@ class Dispatch:
         ]
 
     def _hand_over(self, visits: Sequence[Visit], done: Dispatched) -> list[Visit]:
-        """Carry out the four steps in their order, dropping the visits that one of them fails.
+        """Carry out the steps in their order, dropping the visits that one of them fails.
 
-        The watch comes first so that no row is ever left unwatched, and the claim last so that a
-        visit that dies is done again. Every step refuses its own repetition.
+        What is left out is settled before anything is handed over, so that two visits cannot part
+        the slots differently. Then the watch comes first so that no row is ever left unwatched, and
+        the claim last so that a visit that dies is done again. Every step refuses its own
+        repetition.
         """
-        whole = self._watched(visits)
+        whole = self._left_out(visits)
+        whole = self._watched(whole)
         whole = self._inserted(whole)
         whole = self._sent(whole)
-        whole = self._left_out(whole)
         done.failed += len(visits) - len(whole)
 
         answers = self._jobs.claim([visit.claim for visit in whole]) if whole else []
@@ -167,7 +236,7 @@ class Dispatch:
         done.claims_lost += len(whole) - len(held)
         done.jobs += len(held)
         done.slots += sum(len(visit.runs) for visit in held)
-        done.left_out += sum(visit.left_out.count for visit in held if visit.left_out)
+        done.left_out += sum(stretch.count for visit in held for stretch in visit.left_out)
         return held
 
     def _watched(self, visits: Sequence[Visit]) -> list[Visit]:
@@ -196,11 +265,11 @@ class Dispatch:
         return _whole(visits, self._queue.send(messages) if messages else [])
 
     def _left_out(self, visits: Sequence[Visit]) -> list[Visit]:
-        stretches = [(v.job.key, v.left_out) for v in visits if v.left_out is not None]
+        stretches = [(v.job.key, stretch) for v in visits for stretch in v.left_out]
         if not stretches:
             return list(visits)
         recorded = iter(self._runs.put_stretches(stretches))
-        return [v for v in visits if v.left_out is None or next(recorded)]
+        return [v for v in visits if sum(next(recorded) for _ in v.left_out) == len(v.left_out)]
 
 
 def _whole(visits: Sequence[Visit], answers: Sequence[bool]) -> list[Visit]:

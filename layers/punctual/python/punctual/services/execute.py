@@ -1,7 +1,7 @@
 """Carry out runs: start, read the job, call the target, finish."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from punctual.core.calls import Answer, Call, CallError, ErrorType, Verdict, http_call, judge
@@ -14,6 +14,8 @@ from punctual.core.execution import (
     decide,
     is_gone,
     judge_attempt,
+    may_be_left_out,
+    time_for_call,
 )
 from punctual.core.identity import JobKey, RunKey
 from punctual.core.jobs import Content, Job
@@ -28,6 +30,7 @@ from punctual.core.runs import (
     Run,
     RunState,
     Start,
+    Stretch,
     Void,
     after,
     give_up,
@@ -56,6 +59,9 @@ ASK_AGAIN = timedelta(seconds=5)
 
 STEP = timedelta(seconds=1)
 """How long a step waits at most while something is left to be written or decided."""
+
+LAST_MOMENT = timedelta(seconds=1)
+"""What an executor leaves of its life for its answer to get out."""
 
 CONTENTS_REMEMBERED = 1024
 """Contents kept in memory; they are stored under their digest, so they never change."""
@@ -127,6 +133,9 @@ class Execute:
         self._chance = chance
         self._transact = transact
         self._contents: dict[str, Content] = {}
+        self._unsure: list[tuple[Message, Start]] = []
+        """Starts that the store gave no answer to. Asked again under the same owner, it tells an
+        earlier one of ours from a stranger's."""
         self._undecided: list[_Attempt] = []
         self._calling: dict[int, tuple[Call, _Attempt]] = {}
         """By the identity of the call: run ids are not unique across tenants."""
@@ -135,8 +144,8 @@ class Execute:
 
     @property
     def busy(self) -> int:
-        """How many attempts are held."""
-        return len(self._undecided) + len(self._calling) + len(self._unwritten)
+        """How many attempts are held, or may be."""
+        return len(self._unsure) + len(self._undecided) + len(self._calling) + len(self._unwritten)
 
     def __call__(
         self, messages: Sequence[Message], *, deadline: datetime, lives_until: datetime
@@ -149,13 +158,15 @@ class Execute:
             lives_until: When this executor is stopped from outside; leases rest on it.
         """
         done = Handled()
+        ends = lives_until - LAST_MOMENT
         waiting = self._near(messages, done)
         while waiting or self.busy:
             now = self._clock.now()
-            if now > deadline and waiting:
-                self._hide([(message, now + ASK_AGAIN) for message in waiting], done)
-                waiting = []
-            if now >= lives_until:
+            if now > deadline and (waiting or self._unsure):
+                late = [*waiting, *(message for message, _ in self._unsure)]
+                self._hide([(message, now + ASK_AGAIN) for message in late], done)
+                waiting, self._unsure = [], []
+            if now >= ends:
                 self._abandon(done)
                 break
             due = [message for message in waiting if _not_before(message, now) <= now]
@@ -163,7 +174,7 @@ class Execute:
                 waiting = [message for message in waiting if _not_before(message, now) > now]
                 self._take(due, lives_until=lives_until, done=done)
             upcoming = min((_not_before(message, now) for message in waiting), default=now + POLL)
-            pause = min(upcoming, now + POLL, lives_until) - self._clock.now()
+            pause = min(upcoming, now + POLL, ends) - self._clock.now()
             if self.busy:
                 self._step(wait=pause, done=done)
             elif waiting:
@@ -189,26 +200,42 @@ class Execute:
         """Hide the messages that come too early to be held until their slot."""
         now = self._clock.now()
         early = [m for m in messages if _not_before(m, now) > now + HOLD_MAX]
-        self._hide([(message, _not_before(message, now)) for message in early], done)
+        # Queues that count whole seconds bring it a second later at most: the rest is held.
+        self._hide([(message, _not_before(message, now) - STEP) for message in early], done)
         return [m for m in messages if _not_before(m, now) <= now + HOLD_MAX]
 
     def _take(self, messages: Sequence[Message], *, lives_until: datetime, done: Handled) -> None:
         first: dict[RunKey, Message] = {}
         doubles = [m for m in messages if first.setdefault(m.key, m) is not m]
-        calls = self._transact(
-            lambda: self._start(list(first.values()), lives_until=lives_until, done=done)
-        )
+        starts = [
+            (message, self._start_of(message, lives_until=lives_until))
+            for message in first.values()
+        ]
+        calls = self._transact(lambda: self._start(starts, done))
         if doubles:
             # Not acknowledged: should the first die with this executor, these bring the run back.
             again = self._clock.now() + HIDE_MAX
             self._hide([(message, again) for message in doubles], done)
         self._launch(calls)
 
+    def _start_of(self, message: Message, *, lives_until: datetime) -> Start:
+        return Start(
+            key=message.key,
+            owner=self._chance.token(),
+            now=self._clock.now(),
+            lease_until=lives_until + LEASE_MARGIN,
+        )
+
     def _step(self, *, wait: timedelta, done: Handled) -> None:
+        if self._unsure:
+            now = self._clock.now()
+            again = [(message, replace(start, now=now)) for message, start in self._unsure]
+            self._unsure = []
+            self._launch(self._transact(lambda: self._start(again, done)))
         if self._undecided:
             undecided, self._undecided = self._undecided, []
             self._launch(self._transact(lambda: self._decide(undecided, done)))
-        if self._undecided or self._unwritten:
+        if self._unsure or self._undecided or self._unwritten:
             wait = min(wait, STEP)
         answers = self._targets.collect(wait=max(wait, timedelta(0)))
         settlements: list[tuple[_Attempt, _Settlement]] = []
@@ -223,33 +250,19 @@ class Execute:
             self._stop_unwanted()
 
     def _start(
-        self, messages: Sequence[Message], *, lives_until: datetime, done: Handled
+        self, starts: Sequence[tuple[Message, Start]], done: Handled
     ) -> list[tuple[Call, _Attempt]]:
-        now = self._clock.now()
-        moved = self._runs.move(
-            [
-                Start(
-                    key=message.key,
-                    owner=self._chance.token(),
-                    now=now,
-                    lease_until=lives_until + LEASE_MARGIN,
-                )
-                for message in messages
-            ]
-        )
         attempts: list[_Attempt] = []
         refused: list[tuple[Message, Run | None]] = []
-        unsure: list[Message] = []
-        for message, start in zip(messages, moved, strict=True):
-            if start.applied and start.run is not None:
-                attempts.append(_Attempt(message=message, run=start.run))
-            elif start.failed:
-                unsure.append(message)
+        answers = self._runs.move([start for _, start in starts])
+        for (message, start), answer in zip(starts, answers, strict=True):
+            if answer.applied and answer.run is not None:
+                attempts.append(_Attempt(message=message, run=answer.run))
+            elif answer.failed:
+                self._unsure.append((message, start))
             else:
-                refused.append((message, start.run))
+                refused.append((message, answer.run))
         done.started += [attempt.run for attempt in attempts]
-        # Whether these started is not known; their next delivery meets the row as it is then.
-        self._hide([(message, now + ASK_AGAIN) for message in unsure], done)
         self._turn_away(refused, done)
         return self._decide(attempts, done) if attempts else []
 
@@ -260,6 +273,7 @@ class Execute:
             for attempt in attempts:
                 attempt.job = jobs.get(attempt.run.key.job)
             contents = self._read_contents([a.job for a in attempts if a.job is not None])
+            left_out = self._read_stretches(attempts)
         except StoreUnavailable:
             self._undecided += attempts
             return []
@@ -267,7 +281,8 @@ class Execute:
         calls: list[tuple[Call, _Attempt]] = []
         settlements: list[tuple[_Attempt, _Settlement]] = []
         for attempt in attempts:
-            decision = decide(attempt.run, attempt.job, now=now)
+            stretches = left_out.get(attempt.run.key.job, ())
+            decision = decide(attempt.run, attempt.job, now=now, left_out=stretches)
             if decision is Go.CALL and attempt.job is not None:
                 made = _make_call(attempt.run, attempt.job, contents, now=now)
                 if isinstance(made, Call):
@@ -278,6 +293,18 @@ class Execute:
         if settlements:
             self._unwritten += self._settle(settlements, done)
         return calls
+
+    def _read_stretches(self, attempts: Sequence[_Attempt]) -> Mapping[JobKey, Sequence[Stretch]]:
+        """Read what was left out of the jobs whose runs are late, where a rule leaves slots out."""
+        now = self._clock.now()
+        lives = {
+            (attempt.run.key.job, attempt.run.key.incarnation)
+            for attempt in attempts
+            if may_be_left_out(attempt.run, attempt.job, now=now)
+        }
+        return {
+            key: self._runs.stretches(key, incarnation=incarnation) for key, incarnation in lives
+        }
 
     def _read_contents(self, jobs: Sequence[Job]) -> Mapping[str, Content]:
         missing = {(job.key, job.content) for job in jobs if job.content not in self._contents}
@@ -434,11 +461,13 @@ class Execute:
 
     def _abandon(self, done: Handled) -> None:
         """Let go of what is still held: the leases end, and others take the runs over."""
+        done.kept += [message for message, _ in self._unsure]
         for call, attempt in self._calling.values():
             self._targets.abort(call)
             done.kept.append(attempt.message)
         done.kept += [attempt.message for attempt in self._undecided]
         done.kept += [attempt.message for attempt, _ in self._unwritten]
+        self._unsure.clear()
         self._calling.clear()
         self._undecided.clear()
         self._unwritten.clear()
@@ -463,7 +492,7 @@ def _make_call(
             job_id=run.key.job.job_id,
             scheduled_at=run.scheduled_at,
             attempt=run.attempt,
-            timeout=job.policy.timeout,
+            timeout=time_for_call(run, job, now=now),
             now=now,
         )
     except Exception as error:  # noqa: BLE001 - one broken job must not stop its batch

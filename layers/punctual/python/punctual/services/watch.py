@@ -6,8 +6,8 @@ from datetime import datetime
 from functools import partial
 
 from punctual.core.dispatch import queued_run
-from punctual.core.identity import RunKey
-from punctual.core.runs import Move, Run, give_up, reap
+from punctual.core.identity import JobKey, RunKey
+from punctual.core.runs import Move, Run, Stretch, give_up, reap
 from punctual.core.watching import Finding, Look, Reference, Verb, WatchRow, examine
 from punctual.ports import (
     Chance,
@@ -97,9 +97,16 @@ class Watch:
         missing = [ref.key.job for ref in references if ref.key not in runs]
         jobs = self._jobs.read(list(dict.fromkeys(missing))) if missing else {}
         found: dict[Reference, _Found] = {}
+        stretches: dict[JobKey, Sequence[Stretch]] = {}
         for ref in references:
             run, job = runs.get(ref.key), jobs.get(ref.key.job)
             finding = examine(ref, run, job, now=now)
+            if finding.verb is Verb.INSERT:
+                if ref.key.job not in stretches:
+                    stretches[ref.key.job] = self._runs.stretches(
+                        ref.key.job, incarnation=ref.key.incarnation
+                    )
+                finding = examine(ref, run, job, now=now, left_out=stretches[ref.key.job])
             slot = ref.key.slot
             if finding.verb is Verb.INSERT and job is not None and slot is not None:
                 run = queued_run(job, slot, schedule_revision=ref.schedule_revision)

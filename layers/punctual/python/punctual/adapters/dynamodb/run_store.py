@@ -115,12 +115,24 @@ class DynamoRunStore:
     def put_stretches(self, stretches: Sequence[tuple[JobKey, Stretch]]) -> Sequence[bool]:
         """See `RunStore.put_stretches`; they are kept as long as the runs they stand for."""
         now = self._clock.now()
-        return self._table.put_all(
-            [
-                stretch_to_item(key, stretch, expires_at=max(now, stretch.until) + HISTORY_KEPT)
-                for key, stretch in stretches
-            ]
-        )
+        items = [
+            stretch_to_item(key, stretch, expires_at=max(now, stretch.until) + HISTORY_KEPT)
+            for key, stretch in stretches
+        ]
+        answers = self._table.write([Insert(item=item) for item in items])
+        refused = [
+            {name: item[name] for name in ("pk", "sk")}
+            for item, answer in zip(items, answers, strict=True)
+            if answer.fate is Fate.REFUSED
+        ]
+        try:
+            there = self._table.get(refused)
+        except StoreUnavailable:
+            there = []
+        return [
+            answer.fate is Fate.APPLIED or _says_the_same(item, there)
+            for item, answer in zip(items, answers, strict=True)
+        ]
 
     def stretches(self, job: JobKey, *, incarnation: int) -> Sequence[Stretch]:
         """See `RunStore.stretches`."""
@@ -169,6 +181,11 @@ def _stands(answer: Answer | None) -> bool:
     if answer is None or answer.fate is Fate.APPLIED:
         return True
     return answer.fate is Fate.REFUSED and answer.item is not None
+
+
+def _says_the_same(item: Item, there: Iterable[Item]) -> bool:
+    """Say whether a stretch stands already, written by a visit that made the same of its slots."""
+    return any({**item, "ttl": found["ttl"]} == found for found in there)
 
 
 def _started(move: Move, run: Run | None) -> Moved:

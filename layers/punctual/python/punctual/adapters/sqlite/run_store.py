@@ -57,8 +57,15 @@ _DELETE = ForRows("DELETE FROM runs WHERE id IN ({rows})", width=1)
 
 _PUT_STRETCHES = ForRows(
     "WITH new (tenant, job_id, incarnation, since, until, count, reason, expires_at) AS ({rows})"
-    " INSERT OR REPLACE INTO stretches SELECT * FROM new WHERE tenant IS NOT NULL",
+    " INSERT OR IGNORE INTO stretches SELECT * FROM new WHERE tenant IS NOT NULL",
     width=8,
+)
+
+_FIND_STRETCHES = ForRows(
+    "WITH wanted (tenant, job_id, incarnation, since) AS ({rows})"
+    f" SELECT json_group_array({STRETCH})"
+    " FROM wanted LEFT JOIN stretches USING (tenant, job_id, incarnation, since)",
+    width=4,
 )
 
 _STRETCHES = (
@@ -156,8 +163,16 @@ class SqliteRunStore:
             stretch_to_row(key, stretch, expires_at=max(now, stretch.until) + HISTORY_KEPT)
             for key, stretch in stretches
         ]
-        self._database.transact(lambda: self._database.write(_PUT_STRETCHES, rows))
-        return [True] * len(stretches)
+
+        def work() -> list[bool]:
+            self._database.write(_PUT_STRETCHES, rows)
+            there = self._database.select_each(_FIND_STRETCHES, [row[:4] for row in rows])
+            return [
+                stretch_from_row(row) == stretch
+                for row, (_, stretch) in zip(there, stretches, strict=True)
+            ]
+
+        return self._database.transact(work)
 
     def stretches(self, job: JobKey, *, incarnation: int) -> Sequence[Stretch]:
         """See `RunStore.stretches`."""
