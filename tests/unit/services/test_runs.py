@@ -20,12 +20,13 @@ from punctual.core.runs import (
     VoidQueued,
 )
 from punctual.ports import Moved, RunStore
-from punctual.services.runs import PAGES_AT_ONCE, TRIES, Runs, Stage
+from punctual.services.runs import FILTERED_AT_ONCE, PAGES_AT_ONCE, TRIES, Runs, Stage
 from tests.support.builders import MINUTE, SECOND, a_failure, a_job, a_job_key, a_run, a_run_key
 from tests.support.clock import NINE, FakeClock
 from tests.support.embedded_engine import memory_engine
 from tests.support.engines import Engine
 
+READ_MAX = FILTERED_AT_ONCE * PAGES_AT_ONCE
 KEY = a_run_key()
 START = Start(key=KEY, owner="first", now=NINE, lease_until=NINE + MINUTE)
 
@@ -189,7 +190,7 @@ def test_a_list_that_a_filter_leaves_little_of_reads_so_far_and_goes_on_later(
     engine: Engine,
 ) -> None:
     """One failed run behind many that succeeded: every part is bounded, and none is lost."""
-    old = [NINE - number * SECOND for number in range(1, 61)]
+    old = [NINE - number * SECOND for number in range(1, 2 * READ_MAX)]
     end_runs(engine, old[:-1], RunState.SUCCEEDED)
     end_runs(engine, old[-1:], RunState.FAILED)
     runs = runs_over(engine)
@@ -202,7 +203,17 @@ def test_a_list_that_a_filter_leaves_little_of_reads_so_far_and_goes_on_later(
             break
 
     assert found == [old[-1]]
-    assert 60 / (2 * PAGES_AT_ONCE) <= parts <= 60 / PAGES_AT_ONCE + 1
+    assert parts == 2
+
+
+def test_the_few_that_a_filter_leaves_are_found_behind_all_that_is_to_come(engine: Engine) -> None:
+    """A job of a run each second has hundreds of rows ahead of the first that ended."""
+    engine.runs.insert([a_run(NINE + number * SECOND) for number in range(250)])
+    end_runs(engine, [NINE - SECOND, NINE - 2 * SECOND], RunState.SUCCEEDED)
+
+    part = runs_over(engine).list(a_job_key(), stage=Stage.SUCCEEDED, limit=2)
+
+    assert [seen.run.scheduled_at for seen in part.items] == [NINE - SECOND, NINE - 2 * SECOND]
 
 
 def test_a_list_does_not_read_on_before_the_first_slot_it_wants(engine: Engine) -> None:

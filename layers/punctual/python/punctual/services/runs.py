@@ -34,6 +34,10 @@ COMING_READABLE = 100
 PAGES_AT_ONCE = 10
 """Pages read for one listing whose filter leaves little; the next listing goes on from there."""
 
+FILTERED_AT_ONCE = 100
+"""Runs of a page that a filter is put to: a job of a run each second has hundreds to come, and the
+first listing of those that ended must get past them."""
+
 TRIES = 10
 """How often a cancel follows a run that moves on meanwhile."""
 
@@ -123,7 +127,8 @@ class Runs:
         )
         found: list[Seen] = []
         last: str | None = None
-        pages = self._newest_first(job, before=_start(before, until=until), limit=limit)
+        page_size = limit if stage is None else max(limit, FILTERED_AT_ONCE)
+        pages = self._newest_first(job, before=_start(before, until=until), limit=page_size)
         for page, follows in islice(pages, PAGES_AT_ONCE):
             for seen in page:
                 slot = seen.run.key.slot
