@@ -86,12 +86,12 @@ class Host:
         self.api = Api("")
         self._output = output
 
-    def start(self, **options: Any) -> "Host":
+    def start(self, *flags: str, **options: Any) -> "Host":
         """Start it, and return once it said that it is ready; options go to `Popen`."""
         with self._output.open("ab") as output:
             said = output.tell()
             self.process = subprocess.Popen(
-                [PUNCTUAL, "serve"],
+                [PUNCTUAL, "serve", *flags],
                 env=environment(PUNCTUAL_HOME=str(self.home), PUNCTUAL_PORT="0"),
                 stdout=output,
                 stderr=output,
@@ -109,9 +109,9 @@ class Host:
         return self
 
     @contextmanager
-    def started(self) -> Iterator[None]:
+    def started(self, *flags: str) -> Iterator[None]:
         """Run it for a while."""
-        self.start()
+        self.start(*flags)
         try:
             yield
         finally:

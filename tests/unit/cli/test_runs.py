@@ -39,7 +39,23 @@ def test_a_list_shows_each_run_in_a_line_and_what_was_left_out(
         "120 slots from 2026-12-01T08:00:00Z to 2026-12-01T08:59:30Z left out (catch_up)",
     ]
     assert api.asked[0].path == "/v1/jobs/hello/runs"
-    assert api.asked[0].query == {"limit": "25", "state": "x", "from": "y"}
+    assert api.asked[0].query == {"limit": "100", "state": "x", "from": "y"}
+
+
+def test_a_list_of_many_to_come_shows_the_next_ones_and_those_that_have_begun(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A job of a run each second has hundreds to come, which nobody asked to see."""
+    ahead = [a_run(id=f"hello.{number}", state="queued") for number in range(150, 100, -1)]
+    begun = [a_run(id=f"hello.{number}") for number in range(100, 0, -1)]
+    api = answering(listing(*ahead, *begun[:50], cursor="more"), listing(*begun[50:], cursor="yet"))
+
+    code = run(["runs", "list", "hello", "--limit", "60", "--json"], connect=api.connect)
+
+    told = [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()]
+    assert code == 0
+    assert told == [f"hello.{number}" for number in range(103, 40, -1)]
+    assert len(api.asked) == 2
 
 
 def test_a_run_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:

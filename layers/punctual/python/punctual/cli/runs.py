@@ -1,5 +1,6 @@
 """`punctual runs …`: list, show, watch and cancel runs."""
 
+from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -14,7 +15,10 @@ app = typer.Typer(help="What ran, what runs, and what will.", rich_markup_mode=N
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run.")]
 
-OPEN = frozenset({"scheduled", "queued", "running", "retrying", "cancelling"})
+COMING = frozenset({"scheduled", "queued"})
+"""States of runs that have not begun."""
+
+OPEN = COMING | {"running", "retrying", "cancelling"}
 """States that still await an outcome."""
 
 POLL_MIN = timedelta(seconds=0.5)
@@ -29,14 +33,22 @@ def list_(
     state: Annotated[str | None, typer.Option(help="Only runs in this state.")] = None,
     since: Annotated[str | None, typer.Option("--from", help="Slots from this instant on.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="Slots before this instant.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Stop after so many.")] = 25,
+    limit: Annotated[int, typer.Option(min=1, help="So many of those that have begun.")] = 25,
+    coming: Annotated[int, typer.Option(min=0, help="So many of those to come.")] = 3,
 ) -> None:
-    """List a job's runs, newest first, the coming ones included."""
+    """List a job's runs, newest first: the next ones to come, and those that have begun."""
     session: Session = ctx.obj
     query = {"state": state, "from": since, "to": until}
-    pages = list(session.client.pages("jobs", job_id, "runs", limit=limit, **query))
-    items = [run for page in pages for run in page["items"]]
-    gaps = [gap for page in pages for gap in page.get("gaps") or ()]
+    ahead: deque[Mapping[str, Any]] = deque(maxlen=coming)
+    begun: list[Mapping[str, Any]] = []
+    gaps: list[Mapping[str, Any]] = []
+    for page in session.client.pages("jobs", job_id, "runs", limit=None, **query):
+        for run in page["items"]:
+            (ahead if run["state"] in COMING else begun).append(run)
+        gaps = page.get("gaps") or []  # of the whole listing, whichever the page
+        if len(begun) >= limit:
+            break
+    items = [*ahead, *begun[:limit]]
     if session.output.as_json:
         for run in items:
             session.output.json(run)
