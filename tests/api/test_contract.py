@@ -60,7 +60,7 @@ def api() -> Iterator[ApiClient]:
 
 @described.parametrize()
 @settings(max_examples=25, **BOUNDED)
-def test_every_answer_is_one_that_the_document_describes(case: schemathesis.Case) -> None:
+def test_every_answer_is_one_that_the_document_describes(case: schemathesis.Case[Any]) -> None:
     """Good requests, bad ones, and the bounds of every field; none is a fault of ours."""
     case.call_and_validate()
 

@@ -38,6 +38,7 @@ def answer(event: dict[str, Any]) -> dict[str, Any]:
     try:
         api = app()
     except StoreUnavailable as error:
+        count("RequestsFailed", 1)
         logger.exception("the API cannot be put together")
         return unavailable(error, event)
     return api(event)
