@@ -5,8 +5,9 @@ own, and nothing that depends on two writers is asked of it.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,31 +28,43 @@ from punctual.adapters.sqs.bodies import read_run_body, read_shards_body
 from punctual.adapters.sqs.run_queue import SqsRunQueue
 from punctual.adapters.sqs.shard_queue import SqsShardQueue
 from punctual.core.jobs import Lane
-from punctual.ports import Message
+from punctual.ports import Message, ShardQueue
 from tests.support.clock import FakeChance, FakeClock
-from tests.support.engines import Engine, OpenEngine
+from tests.support.engines import Engine
 from tests.support.tables import create_queues, create_table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
+
+@dataclass(frozen=True, kw_only=True)
+class AwsEngine(Engine):
+    """An engine of many hosts, which need to be woken."""
+
+    shards: ShardQueue
+    woken: Callable[[], Sequence[tuple[int, ...]]]
+    """Take the groups of shards that were woken since the last time, each as its shards."""
+
+
+OpenAwsEngine = Callable[[FakeClock, Path], AbstractContextManager[AwsEngine]]
+
 SLACK = timedelta(milliseconds=250)
 """An emulated queue delivers this much after the second it was asked for."""
 
 
 @contextmanager
-def moto_engine(clock: FakeClock, _: Path) -> Iterator[Engine]:
+def moto_engine(clock: FakeClock, _: Path) -> Iterator[AwsEngine]:
     """Open the engine over moto, within the process; its folder stays empty."""
     with mock_aws():
         yield make_engine(client("dynamodb"), client("sqs"), clock=clock, batches=False)
 
 
-def ministack_engine(endpoint: str) -> OpenEngine:
+def ministack_engine(endpoint: str) -> OpenAwsEngine:
     """Say how to open the engine over a MiniStack that runs, with a table and queues of its own."""
 
     @contextmanager
-    def open_engine(clock: FakeClock, _: Path) -> Iterator[Engine]:
+    def open_engine(clock: FakeClock, _: Path) -> Iterator[AwsEngine]:
         yield make_engine(client("dynamodb", endpoint), client("sqs", endpoint), clock=clock)
 
     return open_engine
@@ -71,7 +84,7 @@ def client(service: Any, endpoint: str | None = None) -> Any:
 
 def make_engine(
     dynamodb: "DynamoDBClient", sqs: "SQSClient", *, clock: FakeClock, batches: bool = True
-) -> Engine:
+) -> AwsEngine:
     """Make a table and queues that nobody else uses, and every port over them."""
     name = f"punctual-{uuid4().hex[:12]}"
     create_table(dynamodb, name)
@@ -97,7 +110,7 @@ def make_engine(
         time.sleep((duration + SLACK).total_seconds())
         clock.advance(duration)
 
-    return Engine(
+    return AwsEngine(
         jobs=DynamoJobStore(table, clock=clock),
         runs=DynamoRunStore(table, clock=clock),
         watch_list=DynamoWatchList(table),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from punctual.adapters.sqlite.engine import SqliteEngine, Synchronous
@@ -42,17 +42,8 @@ def engine_of(engine: SqliteEngine, *, clock: FakeClock) -> Engine:
         watch_list=engine.watch_list,
         beats=engine.beats,
         queue=engine.queue,
-        shards=_NoShardQueue(),
         transact=engine.transact,
         clock=clock,
         receive=receive,
-        woken=lambda: (),
         pass_time=pass_time,
     )
-
-
-class _NoShardQueue:
-    """Stands where one host has nobody to wake: its ticker visits every shard itself."""
-
-    def wake(self, *, minute: datetime) -> int:
-        raise AssertionError("one host has no shard queue")

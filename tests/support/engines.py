@@ -16,7 +16,6 @@ from punctual.ports import (
     Message,
     RunQueue,
     RunStore,
-    ShardQueue,
     Transact,
     WatchList,
 )
@@ -25,14 +24,13 @@ from tests.support.clock import FakeClock
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """Every port of one engine, over one empty store, and what a test does in a host's place."""
+    """The ports that every engine fills, and what a test does in a host's place."""
 
     jobs: JobStore
     runs: RunStore
     watch_list: WatchList
     beats: Beats
     queue: RunQueue
-    shards: ShardQueue
     transact: Transact
     clock: FakeClock
     """The clock that the stores and the queue were given."""
@@ -41,8 +39,6 @@ class Engine:
 
     One that was received comes again only after it was hidden.
     """
-    woken: Callable[[], Sequence[tuple[int, ...]]]
-    """Take the groups of shards that were woken since the last time, each as its shards."""
     pass_time: Callable[[timedelta], None]
     """Let whole seconds pass, for `clock` and for the queue's own clock alike."""
     early_max: timedelta = timedelta(0)

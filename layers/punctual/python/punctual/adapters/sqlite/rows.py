@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import compress
+from operator import attrgetter, is_not
 from typing import Any
 
 from punctual.adapters.sqlite.statements import ForRows, Row
@@ -334,7 +336,9 @@ _PARTS: dict[str, _Part] = {
     "cancel_requested_at": _Part(
         ("cancel_requested_at",), lambda run, _: (_ms(run.cancel_requested_at),)
     ),
-    "starts": _Part(("starts",), lambda run, _: (_text([epoch_ms(at) for at in run.starts]),)),
+    "starts": _Part(
+        ("starts",), lambda run, _: (f"[{','.join([str(epoch_ms(at)) for at in run.starts])}]",)
+    ),
     "failures": _Part(
         ("failures",), lambda run, _: (_text(list(map(_failure_to_record, run.failures))),)
     ),
@@ -355,10 +359,12 @@ _PARTS: dict[str, _Part] = {
 }
 """Every field that a move may change."""
 
+_fields_of = attrgetter(*_PARTS)
+
 
 def changed_parts(before: Run, after: Run) -> tuple[str, ...]:
     """Name the fields in which a run differs from what a move left of it."""
-    return tuple(part for part in _PARTS if getattr(before, part) is not getattr(after, part))
+    return tuple(compress(_PARTS, map(is_not, _fields_of(before), _fields_of(after))))
 
 
 def parts_to_row(run_id: int, run: Run, parts: Sequence[str], *, boot: int) -> Row:
