@@ -335,6 +335,7 @@ def test_a_result_is_what_the_target_sent(api: ApiClient, engine: Engine) -> Non
         (None, "application/octet-stream"),
         ("", "application/octet-stream"),
         ("text/html", "text/html"),
+        ("application/json", "application/json"),
         ("text/plain; charset=utf-8", "text/plain; charset=utf-8"),
         ("text/html\r\nSet-Cookie: a=b", "application/octet-stream"),
         ("text/é", "application/octet-stream"),

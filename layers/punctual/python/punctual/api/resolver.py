@@ -27,7 +27,8 @@ class Resolver(APIGatewayHttpResolver):
     """
 
     def __init__(self, *, tenant_of: TenantOf, cloud: bool) -> None:
-        super().__init__()
+        # Bodies are text or bytes already; those that a target called JSON stay as they came.
+        super().__init__(serializer=lambda body: body)  # type: ignore[arg-type, return-value]
         self._tenant_of = tenant_of
         self.cloud = cloud
         """Whether targets must be such as may be called from the cloud."""
