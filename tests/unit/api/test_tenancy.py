@@ -22,6 +22,7 @@ ROUTES = [
     ("DELETE", "/v1/jobs/report", None),
     ("POST", "/v1/jobs/report/pause", {"note": "mine"}),
     ("POST", "/v1/jobs/report/resume", None),
+    ("GET", "/v1/jobs/report/upcoming", None),
     ("GET", "/v1/jobs/report/runs", None),
     ("GET", f"/v1/runs/{RUN_ID}", None),
     ("GET", f"/v1/runs/{RUN_ID}/logs", None),
@@ -63,7 +64,8 @@ def test_every_route_is_among_those_asked() -> None:
         for method in operations
     }
     asked = {(method, path) for method, path, _ in TENANT_ROUTES}
-    assert served - asked == {("GET", "/v1/health"), ("PUT", "/v1/jobs/report")}
+    of_no_tenant = {("GET", "/v1/health"), ("POST", "/v1/schedules/preview")}
+    assert served - asked == of_no_tenant | {("PUT", "/v1/jobs/report")}
 
 
 def test_a_list_holds_ones_own_jobs_only(api: ApiClient) -> None:

@@ -13,6 +13,7 @@ from punctual.api.routes.documents import add_document_routes
 from punctual.api.routes.health import add_health_routes
 from punctual.api.routes.jobs import add_job_routes
 from punctual.api.routes.runs import add_run_routes
+from punctual.api.routes.schedules import add_schedule_routes
 from punctual.api.tenancy import TENANT_CLAIM, always, verified
 from punctual.core.errors import StoreUnavailable
 from punctual.ports import Beats, Chance, Clock
@@ -90,6 +91,7 @@ def make_app(
         app = Resolver(tenant_of=tenant_of, cloud=cloud)
         add_job_routes(app, services.jobs, clock=clock, chance=chance, cursors=cursors)
         add_run_routes(app, services.runs, cursors=cursors)
+        add_schedule_routes(app, clock=clock)
         add_health_routes(app, services.beats, clock=clock, ask_queue=services.ask_queue)
         add_document_routes(app)
         return app

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from punctual.api.schemas import read_instant, wrong
 from punctual.core.identity import JOB_ID
+from punctual.core.previews import PREVIEWED_MAX
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _TAG = re.compile(r"[^:]+:.*", flags=re.DOTALL)
@@ -41,6 +42,12 @@ Limit = Annotated[
     Field(ge=1, le=100),
     BeforeValidator(_number),
     Query(description="How many at most; there may be fewer though more follow"),
+]
+Count = Annotated[
+    int,
+    Field(ge=1, le=PREVIEWED_MAX),
+    BeforeValidator(_number),
+    Query(description="How many at most"),
 ]
 Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the last page")]
 Prefix = Annotated[str | None, Query(max_length=64, description="What the ids begin with")]

@@ -15,6 +15,7 @@ from punctual.api.views import (
     RetryView,
     RunView,
     ScheduleView,
+    Slots,
     TargetView,
 )
 from punctual.core.calls import CallError
@@ -67,6 +68,17 @@ def next_run_at(job: Job, *, now: datetime) -> datetime | None:
     if following is None or (last is not None and following > last):
         return job.next_slot
     return following
+
+
+def slots_view(schedule: Schedule, slots: list[datetime]) -> Slots:
+    """Return some of a schedule's slots, and the schedule in words."""
+    # Slow to import, and few requests ask for words.
+    from punctual.core.descriptions import describe  # noqa: PLC0415
+
+    return {
+        "items": [format_instant(slot) for slot in slots],
+        "description": describe(schedule),
+    }
 
 
 def run_view(seen: Seen) -> RunView:

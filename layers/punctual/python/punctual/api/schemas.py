@@ -31,6 +31,7 @@ from punctual.core.changes import JobSpec
 from punctual.core.errors import FieldError, InvalidSchedule
 from punctual.core.instants import EPOCH, parse_instant
 from punctual.core.jobs import CatchUp, Content, Delivery, HttpTarget, Policy
+from punctual.core.previews import PREVIEWED_MAX
 from punctual.core.records import content_to_text
 from punctual.core.retry import Jitter, RetryPolicy
 from punctual.core.schedules import At, Cron, Dst, Every, Gap, Repeat, Rule, Schedule
@@ -237,6 +238,7 @@ ReadOnly = Annotated[Any, Field(description="Accepted and ignored, so that a job
 # Bounds stand before what reads a number, or the document would not show them.
 Attempts = Annotated[int, Field(ge=1, le=20), BeforeValidator(_whole)]
 RunCount = Annotated[int, Field(ge=1, le=1_000_000_000), BeforeValidator(_whole)]
+SlotCount = Annotated[int, Field(ge=1, le=PREVIEWED_MAX), BeforeValidator(_whole)]
 Interval = Annotated[float, Field(ge=EVERY_MIN // SECOND, le=EVERY_MAX // SECOND)]
 Delay = Annotated[float, Field(ge=0, le=OPEN_MAX)]
 Name = Annotated[Text, Field(min_length=1, max_length=128)]
@@ -368,6 +370,14 @@ class ScheduleBody(Body):
             timezone="UTC" if self.timezone is None else self.timezone,
             dst=None if self.dst is None else self.dst.to_domain(),
         )
+
+
+class PreviewBody(Body):
+    """A schedule of which slots are asked for."""
+
+    schedule: ScheduleBody
+    count: SlotCount = 10
+    """How many slots at most."""
 
 
 class TargetBody(Body):

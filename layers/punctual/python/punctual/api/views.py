@@ -126,6 +126,13 @@ class JobList(TypedDict):
     next_cursor: str | None
 
 
+class Slots(TypedDict):
+    """Slots in their order, and in words what names them."""
+
+    items: list[InstantText]
+    description: str
+
+
 class ErrorView(TypedDict):
     """Why an attempt did not succeed."""
 

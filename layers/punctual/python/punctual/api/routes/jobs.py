@@ -1,4 +1,4 @@
-"""Jobs: create, put, read, list, delete, pause, resume."""
+"""Jobs: create, put, read, list, delete, pause, resume, and what is to come of them."""
 
 import hashlib
 import re
@@ -11,6 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from punctual.api.answers import answered, answers
 from punctual.api.pagination import Cursors
 from punctual.api.parameters import (
+    Count,
     Cursor,
     IdempotencyKey,
     IfMatch,
@@ -19,10 +20,10 @@ from punctual.api.parameters import (
     Prefix,
     Tag,
 )
-from punctual.api.presenters import job_view
+from punctual.api.presenters import job_view, slots_view
 from punctual.api.resolver import Resolver
 from punctual.api.schemas import JobBody, NewJobBody, PauseBody
-from punctual.api.views import JobList, JobView
+from punctual.api.views import JobList, JobView, Slots
 from punctual.core.errors import (
     FieldError,
     InvalidRequest,
@@ -31,6 +32,7 @@ from punctual.core.errors import (
 )
 from punctual.core.identity import JOB_ID, JobKey, fingerprint, job_id_of
 from punctual.core.jobs import JobState
+from punctual.core.previews import upcoming
 from punctual.ports import Chance, Clock
 from punctual.services.jobs import Jobs, Stored
 
@@ -205,6 +207,18 @@ def add_job_routes(
     )
     def resume_job(job_id: JobId) -> Response[str]:
         return shown(jobs.resume(key_of(job_id)))
+
+    @app.get(
+        "/v1/jobs/<job_id>/upcoming",
+        summary="The next slots of a job",
+        description="None while the job is paused.",
+        tags=["jobs"],
+        operation_id="list_upcoming",
+        responses=answers(Slots, "Slots to come, the soonest first", problems=(400, 404, 422)),
+    )
+    def list_upcoming(job_id: JobId, count: Count = 10) -> Response[str]:
+        job = jobs.get(key_of(job_id)).job
+        return answered(slots_view(job.schedule, upcoming(job, now=clock.now(), count=count)))
 
     def key_of(job_id: str) -> JobKey:
         if not JOB_ID.fullmatch(job_id):
