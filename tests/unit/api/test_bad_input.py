@@ -526,6 +526,28 @@ def test_a_method_that_a_path_does_not_take_is_told_which_it_takes(
     assert answer.headers["Allow"] == allowed
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "query", "headers", "status"),
+    [
+        ("GET", "/v1/\udcff", "", {}, 404),
+        ("GET", "/v1/jobs/\udcff", "", {}, 404),
+        ("PUT", "/v1/jobs/\udcff", "", {}, 404),
+        ("GET", "/v1/runs/\udcff", "", {}, 404),
+        ("GET", "/v1/jobs", "\udcff=1", {}, 422),
+        ("GET", "/v1/jobs", "prefix=\udcff", {}, 422),
+        ("GET", "/v1/jobs", "cursor=\udcff", {}, 422),
+        ("POST", "/v1/jobs", "", {"Idempotency-Key": "\udcff"}, 422),
+        ("POST", "/v1/jobs", "", {"Content-Type": "\udcff"}, 415),
+        ("PUT", "/v1/jobs/report", "", {"If-Match": "\udcff"}, 412),
+    ],
+)
+def test_what_is_no_text_is_refused_wherever_it_stands(
+    api: ApiClient, method: str, path: str, query: str, headers: dict[str, str], status: int
+) -> None:
+    """A server reads bytes that are no UTF-8 as halves of surrogate pairs."""
+    the_problem(api(method, path, JOB, query=query, headers=headers), status)
+
+
 def test_bytes_that_are_no_text_are_refused(api: ApiClient) -> None:
     """A gateway hands over what is not text in base64."""
     answer = send_bytes(api, b'{"name": "\xff"}')

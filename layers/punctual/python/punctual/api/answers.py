@@ -1,5 +1,6 @@
 """How operations answer, and how the document says so."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,7 +60,8 @@ def refused(error: Exception, *, instance: str) -> Response[str]:
         status_code=problem["status"],
         content_type=PROBLEM_TYPE,
         headers=headers_of(error),
-        body=to_json(problem).decode(),
+        # What is told of a request may be no text at all: such characters become question marks.
+        body=json.dumps(problem, ensure_ascii=False).encode(errors="replace").decode(),
     )
 
 
