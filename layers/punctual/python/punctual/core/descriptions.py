@@ -71,7 +71,9 @@ def _rule(rule: Rule) -> str:
         case At(at=at):
             return f"Once, at {format_instant(at)}"
         case Every(every=every):
-            return f"Every {re.sub(r'^1 ([a-z]+)$', r'\1', duration(every))}"
+            words = duration(every)
+            alone = re.fullmatch(r"1 ([a-z]+)", words)
+            return f"Every {alone[1] if alone else words}"
         case Cron(expression=expression, timezone=timezone):
             zone = "UTC" if timezone == "UTC" else f"{timezone} time"
             words = words_of(expression)
