@@ -71,9 +71,9 @@ def _rule(rule: Rule) -> str:
         case At(at=at):
             return f"Once, at {format_instant(at)}"
         case Every(every=every):
-            words = duration(every)
-            alone = re.fullmatch(r"1 ([a-z]+)", words)
-            return f"Every {alone[1] if alone else words}"
+            length = duration(every)
+            alone = re.fullmatch(r"1 ([a-z]+)", length)
+            return f"Every {alone[1] if alone else length}"
         case Cron(expression=expression, timezone=timezone):
             zone = "UTC" if timezone == "UTC" else f"{timezone} time"
             words = words_of(expression)
