@@ -176,6 +176,16 @@ def test_an_excluded_date_leaves_out_both_passes_of_its_last_hour() -> None:
     assert next_slot(schedule, after=utc("2025-10-25 18:00")) == utc("2025-10-25 22:00")
 
 
+def test_an_excluded_date_of_23_hours_takes_nothing_of_the_next() -> None:
+    """New York's 2026-03-08 ends at 04:00 UTC, though it began at 05:00."""
+    schedule = cron("*/30 * * * *", "America/New_York", exclude=(date(2026, 3, 8),))
+
+    assert first(schedule, 2, after=utc("2026-03-08 04:15")) == [
+        utc("2026-03-08 04:30"),
+        utc("2026-03-09 04:00"),
+    ]
+
+
 def test_a_slot_after_a_gap_over_midnight_belongs_to_the_date_it_runs_on() -> None:
     """Toronto's clocks went from 23:30 on 1919-03-30 to 00:30 on the 31st."""
     daily = cron("45 23 * * *", "America/Toronto")
