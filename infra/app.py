@@ -10,23 +10,25 @@ from infra.config import STAGES, StageConfig
 from infra.stacks.punctual import PunctualStack
 from infra.waivers import waive
 
-NO_BUNDLING: Mapping[str, Any] = {"aws:cdk:bundling-stacks": []}
-"""Builds no layer: what the CDK command line does not ask for is not deployed."""
 
-
-def make_app(context: Mapping[str, Any] | None = None) -> App:
-    """Make the app of the stage that the context names.
+def make_app(config: StageConfig | None = None, *, context: Mapping[str, Any] | None = None) -> App:
+    """Make the app; its synthesis fails when a rule of cdk-nag is broken that is not waived.
 
     Args:
-        context: What is known beside what the CDK command line tells, which has precedence.
+        config: The stage; None for the one that the context names.
+        context: What is known where the CDK command line says nothing else.
     """
-    app = App(context={**NO_BUNDLING, **(context or {})}, analytics_reporting=False)
-    config = _stage(app)
+    app = App(
+        # Builds no layer, unless the CDK command line asks for it: only it deploys anything.
+        context={"aws:cdk:bundling-stacks": [], **(context or {})},
+        analytics_reporting=False,
+    )
+    config = config or _stage(app)
     stack = PunctualStack(app, f"Punctual-{config.name}", config=config)
+    waive(stack)
     Tags.of(app).add("service", "punctual")
     Tags.of(app).add("stage", config.name)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    waive(stack)
     return app
 
 

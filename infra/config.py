@@ -13,6 +13,8 @@ class Jwt:
     issuer: str
     """Address of the issuer, whose `/.well-known/openid-configuration` names its keys."""
     audience: tuple[str, ...]
+    tenant_claim: str = "tenant"
+    """The claim that names whose jobs the caller may see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class StageConfig:
     api_burst: int
     """Requests of one moment; beyond rate and burst the gateway answers 429."""
     jwt: Jwt | None = None
-    """None: requests are signed with AWS credentials (SigV4)."""
+    """None: requests are signed with AWS credentials (SigV4), and the account is the tenant."""
     alarm_email: str | None = None
     """Who is told of alarms; others may subscribe to the stack's topic."""
     operator_role_arns: tuple[str, ...] = ()

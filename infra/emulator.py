@@ -129,7 +129,7 @@ Punctual is ready at {api}
 Create a job that calls a page of the emulator every five seconds, see it run, delete it:
 
   {curl} -X PUT {api}/v1/jobs/hello -H 'Content-Type: application/json' -d '{job}'
-  {curl} {api}/v1/jobs/hello/runs
+  {curl} '{api}/v1/jobs/hello/runs?state=succeeded&limit=3'
   {curl} -X DELETE {api}/v1/jobs/hello
 
 All of it is gone with Ctrl-C."""

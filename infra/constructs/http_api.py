@@ -62,9 +62,10 @@ class HttpApi(Construct):
             "TABLE_NAME": base.table.resource.table_name,
             "FAST_QUEUE_URL": base.queues.fast.queue_url,
             "SLOW_QUEUE_URL": base.queues.slow.queue_url,
-            "SHARDS_PER_MESSAGE": str(base.config.shards_per_message),
             "CURSOR_SECRET_ARN": self.cursor_secret.secret_arn,
         }
+        if base.config.jwt is not None:
+            environment["TENANT_CLAIM"] = base.config.jwt.tenant_claim
         if base.config.on_this_machine:
             environment["ALLOW_PRIVATE_TARGETS"] = "true"
         function = Function(self, "Api", API, base=base, environment=environment)
@@ -83,7 +84,11 @@ class HttpApi(Construct):
             ],
             table,
         )
-        function.allow(["sqs:SendMessage"], base.queues.fast.queue_arn, base.queues.slow.queue_arn)
+        function.allow(
+            ["sqs:GetQueueAttributes", "sqs:SendMessage"],  # the attributes for its health
+            base.queues.fast.queue_arn,
+            base.queues.slow.queue_arn,
+        )
         function.allow(["secretsmanager:GetSecretValue"], self.cursor_secret.secret_arn)
         return function
 
