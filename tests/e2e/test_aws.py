@@ -1,0 +1,141 @@
+"""The deployed stack, used as anybody would: over HTTP, with requests that are signed."""
+
+import shlex
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from threading import Barrier
+
+import pytest
+import urllib3
+
+from tests.support.deployed import Deployment
+from tests.support.host import Reply, from_now, instant, wait_until
+from tests.support.sinks import Request, Sink
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("abandoned")]
+
+CLIENTS = 16
+
+BUSY = {429, 503}
+"""What the gateway answers while no worker is free."""
+
+API_WORKERS = 4
+"""As many answer at once in the emulator, where every one of them is a process to be started."""
+
+
+def http(url: str) -> dict[str, str]:
+    return {"type": "http", "url": url}
+
+
+def slot(request: Request) -> datetime:
+    return datetime.fromisoformat(request.header("Punctual-Scheduled-At"))
+
+
+def of_job(target: Sink, job_id: str) -> list[Request]:
+    """Return the requests that a job made."""
+    return [r for r in target.requests if r.header("Punctual-Job-Id") == job_id]
+
+
+def test_jobs_of_every_kind_run_at_their_slots_once_each_and_say_so(
+    deployment: Deployment, target: Sink
+) -> None:
+    api = deployment.api
+    once = from_now(4)
+    api.put("once", schedule={"at": instant(once)}, target=http(target.url))
+    api.put("interval", schedule={"every_seconds": 2}, target=http(target.url))
+    api.put("calendar", schedule={"cron": "*/2 * * * * *"}, target=http(target.url))
+
+    for job_id, count in {"once": 1, "interval": 4, "calendar": 4}.items():
+        wait_until(lambda: len(api.ended(job_id)) >= count, within=90)  # noqa: B023 - called here
+
+    runs = api.ended("once") + api.ended("interval") + api.ended("calendar")
+    for job_id in ("interval", "calendar"):
+        assert api.ask("DELETE", f"/v1/jobs/{job_id}").status == 204
+    assert {run["state"] for run in runs} == {"succeeded"}
+    assert {run["result"]["status_code"] for run in runs} == {200}
+    assert {run["id"] for run in runs} <= {r.header("Idempotency-Key") for r in target.requests}
+    assert set(Counter(r.header("Idempotency-Key") for r in target.requests).values()) == {1}
+    assert [slot(r) for r in of_job(target, "once")] == [once]
+    assert all(slot(r).second % 2 == 0 for r in of_job(target, "calendar"))
+    intervals = sorted(slot(r) for r in of_job(target, "interval"))
+    assert {later - earlier for earlier, later in pairwise(intervals)} == {timedelta(seconds=2)}
+    late = sorted(run["lateness_seconds"] for run in runs)
+    print(f"lateness of {len(late)} starts, ms: {[round(1000 * x) for x in late]}")  # noqa: T201
+    assert late[0] >= 0
+    assert all(r.at >= slot(r) for r in target.requests), "nothing comes early"
+
+
+def test_the_schedule_ticks_by_itself_and_health_is_well_then(deployment: Deployment) -> None:
+    today = f'"{datetime.now(UTC):%Y%m%dT}'  # ticks of tests are of other days
+
+    wait_until(lambda: any(today in call["of"] for call in deployment.calls("tick")), within=150)
+    wait_until(lambda: deployment.api.get("/v1/health")["status"] == "ok", within=60)
+
+
+def test_the_printed_commands_work(deployment: Deployment) -> None:
+    """They create a job, look at its runs, and delete it."""
+    printed = [line for line in deployment.output.read_text().splitlines() if " curl " in line]
+
+    replies: list[Reply] = []
+    for line in printed:
+        words = shlex.split(line)
+        url = next(word for word in words if word.startswith("http:"))
+        method = words[words.index("-X") + 1] if "-X" in words else "GET"
+        body = words[words.index("-d") + 1] if "-d" in words else None
+        replies.append(deployment.api.send(method, url, body))
+
+    assert [reply.status for reply in replies] == [201, 200, 204]
+
+
+def test_a_request_that_is_not_signed_is_turned_away(deployment: Deployment) -> None:
+    response = urllib3.request("GET", f"{deployment.api.url}/v1/jobs", retries=False)
+
+    assert response.status == 403
+
+
+def test_a_create_repeated_by_many_clients_at_once_makes_one_job(
+    deployment: Deployment, target: Sink
+) -> None:
+    body = {"schedule": {"at": instant(from_now(3600))}, "target": http(target.url)}
+    key = {"Idempotency-Key": "the same for all"}
+    barrier = Barrier(CLIENTS)
+
+    def create(_: int) -> Reply:
+        barrier.wait()
+        while (reply := deployment.api.ask("POST", "/v1/jobs", body, key)).status in BUSY:
+            pass
+        return reply
+
+    with deployment.at_most(API_WORKERS, "api"), ThreadPoolExecutor(CLIENTS) as clients:
+        replies = list(clients.map(create, range(CLIENTS)))
+
+    assert Counter(reply.status for reply in replies) == {201: 1, 200: CLIENTS - 1}
+    assert len({reply.value["id"] for reply in replies}) == 1
+    other = body | {"name": "another body"}
+    assert deployment.api.ask("POST", "/v1/jobs", other, key).status == 422
+
+
+def test_no_attempt_starts_once_a_delete_or_a_pause_has_returned(
+    deployment: Deployment, target: Sink
+) -> None:
+    """A third job, which goes on meanwhile, shows that there was somebody to start them."""
+    api = deployment.api
+    for job_id in ("deleted", "paused", "goes-on"):
+        api.put(job_id, schedule={"every_seconds": 1}, target=http(target.url))
+    wait_until(lambda: all(of_job(target, job_id) for job_id in ("deleted", "paused")), within=60)
+
+    assert api.ask("DELETE", "/v1/jobs/deleted").status == 204
+    deleted_at = datetime.now(UTC)
+    assert api.ask("POST", "/v1/jobs/paused/pause", {}).status == 200
+    paused_at = datetime.now(UTC)
+    count = len(of_job(target, "goes-on"))
+    wait_until(lambda: len(of_job(target, "goes-on")) >= count + 5, within=60)
+    api.ask("DELETE", "/v1/jobs/goes-on")
+
+    # An attempt that had started may still be on its way to its target.
+    for job_id, at in {"deleted": deleted_at, "paused": paused_at}.items():
+        for call in of_job(target, job_id):
+            run = api.get(f"/v1/runs/{call.header('Punctual-Run-Id')}")
+            assert datetime.fromisoformat(run["started_at"]) <= at
