@@ -1,4 +1,4 @@
-"""Many writers meet on one row, over real sockets: exactly one of them wins, every time."""
+"""Many writers meet on one row: exactly one of them wins, every time."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,6 +23,7 @@ from punctual.core.runs import (
     Start,
     Wait,
 )
+from tests.contract.engines import ATOMIC
 from tests.support.builders import (
     MINUTE,
     SECOND,
@@ -35,7 +36,7 @@ from tests.support.builders import (
 from tests.support.clock import NINE
 from tests.support.engines import Engine
 
-pytestmark = pytest.mark.emulator
+pytestmark = pytest.mark.parametrize("engine", ATOMIC, indirect=True)
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
-"""Every move over every kind of row does what the core says, as the table's own conditions say it.
+"""Every move over every kind of row does what the core says, in each engine's own words.
 
-Rows are brought to their states by moves alone, so that no test of a state is about one that the
-table cannot hold. All rows of one state, and one move for each of them, go through shared requests.
+Rows are brought to their states by moves alone, so that no test of a state is about one that no
+store can hold. All rows of one state, and one move for each of them, go through shared requests.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,18 @@ from dataclasses import replace
 
 import pytest
 
+from punctual.core.calls import CallError
 from punctual.core.runs import (
     Cancel,
+    Ending,
+    Failure,
     Finish,
     GiveUp,
     Hold,
     Move,
     Reap,
     RequestCancel,
+    Result,
     Retry,
     Run,
     RunState,
@@ -27,11 +31,10 @@ from punctual.core.runs import (
     after,
     permits,
 )
+from tests.contract.engines import ATOMIC, MINISTACK
 from tests.support.builders import MINUTE, SECOND, TICK, a_failure, a_run, a_run_key, an_ending
 from tests.support.clock import NINE
 from tests.support.engines import Engine
-
-pytestmark = pytest.mark.emulator
 
 NOW = NINE + MINUTE
 ANY_KEY = a_run_key()
@@ -115,8 +118,28 @@ MOVES: Sequence[Move] = (
     Reap(key=ANY_KEY, now=NOW, ending=an_ending(RunState.CANCELLED), scheduled_at=NINE),
 )
 
+WAYS_FOR_MOTO = (
+    "running, its lease ends this instant",
+    "abandoned",
+    "abandoned with no attempt left",
+    "retry due this instant",
+    "waited",
+    "asked to stop and abandoned",
+    "succeeded",
+)
+"""moto is slow, and only shows that each write says the same as a request of its own."""
 
-@pytest.mark.parametrize("way", WAYS)
+CASES = [
+    *(pytest.param("moto", way) for way in WAYS_FOR_MOTO),
+    *(
+        pytest.param(*engine.values, way, marks=engine.marks)
+        for engine in (pytest.param("memory"), pytest.param("file"), MINISTACK)
+        for way in WAYS
+    ),
+]
+
+
+@pytest.mark.parametrize(("engine", "way"), CASES, indirect=["engine"])
 def test_a_move_happens_when_the_core_permits_it_and_leaves_what_the_core_says(
     engine: Engine, way: str
 ) -> None:
@@ -142,6 +165,130 @@ def test_a_move_happens_when_the_core_permits_it_and_leaves_what_the_core_says(
         else:
             assert answer.applied == repeats(move, row)
             assert answer.run == stored[row.key] == row
+
+
+def test_where_there_is_no_row_only_a_void_is_as_if_done(engine: Engine) -> None:
+    moves = [replace(move, key=a_run_key(NINE + n * SECOND)) for n, move in enumerate(MOVES)]
+
+    answers = engine.runs.move(moves)
+
+    for move, answer in zip(moves, answers, strict=True):
+        assert (answer.run, answer.failed) == (None, False)
+        assert answer.applied == isinstance(move, Void | VoidQueued)
+    assert engine.runs.read([move.key for move in moves]) == {}
+    assert engine.runs.move([]) == []
+
+
+def test_a_row_of_another_life_job_or_tenant_is_not_moved(engine: Engine) -> None:
+    run = a_run()
+    engine.runs.insert([run])
+    others = [
+        a_run_key(incarnation=2),
+        a_run_key(job_id="report-2"),
+        a_run_key(tenant="acme-2"),
+        a_run_key(NINE + TICK),
+    ]
+
+    answers = engine.runs.move([replace(start(), key=key) for key in others])
+
+    assert [(answer.applied, answer.run) for answer in answers] == [(False, None)] * 4
+    assert engine.runs.read([run.key]) == {run.key: run}
+
+
+def test_what_an_outcome_carries_is_kept_to_the_last_byte(engine: Engine) -> None:
+    error = CallError(type="http_status", message='the target said "nö" and \n left')
+    results = [
+        Result(status_code=200, body=bytes(range(256)), body_bytes=256),
+        Result(status_code=204),
+        Result(
+            status_code=503,
+            content_type="text/plain; charset=utf-8",
+            body="ä€😀".encode() + b"\x00\xff",
+            body_bytes=1_000_000,
+            truncated=True,
+        ),
+    ]
+    endings = [
+        Ending(state=RunState.FAILED, at=NINE, reason="it's over", result=result, error=error)
+        for result in results
+    ]
+    endings += [Ending(state=RunState.CANCELLED, at=NINE)]
+    rows = [a_run(NINE + n * SECOND) for n in range(len(endings))]
+    engine.runs.insert(rows)
+    engine.runs.move([replace(start("ö-1/+=_"), key=row.key) for row in rows])
+
+    engine.runs.move(
+        [
+            Finish(key=row.key, owner="ö-1/+=_", ending=ending, scheduled_at=row.scheduled_at)
+            for row, ending in zip(rows, endings, strict=True)
+        ]
+    )
+
+    for row, ending in zip(rows, endings, strict=True):
+        stored = engine.runs.read([row.key])[row.key]
+        assert stored.finished_by == "ö-1/+=_"
+        assert (stored.state, stored.finished_at, stored.reason, stored.result, stored.error) == (
+            ending.state,
+            ending.at,
+            ending.reason,
+            ending.result,
+            ending.error,
+        )
+
+
+def test_every_failed_attempt_is_kept(engine: Engine) -> None:
+    row = a_run(max_attempts=20)
+    engine.runs.insert([row])
+    failures = []
+    for attempt in range(1, 20):
+        at = NINE + attempt * SECOND
+        engine.runs.move([replace(start(f"owner-{attempt}", at_second=attempt), key=row.key)])
+        failures.append(
+            Failure(
+                attempt=attempt,
+                finished_at=at + TICK,
+                error=CallError(type="timeout", message=f"no answer, try {attempt}"),
+                retry_at=at + 2 * TICK,
+            )
+        )
+        (answer,) = engine.runs.move(
+            [Retry(key=row.key, owner=f"owner-{attempt}", failure=failures[-1])]
+        )
+        assert answer.applied
+
+    stored = engine.runs.read([row.key])[row.key]
+
+    assert stored.failures == tuple(failures)
+    assert stored.starts == tuple(NINE + attempt * SECOND for attempt in range(1, 20))
+    assert stored.attempt == 19
+
+
+@pytest.mark.parametrize("engine", ATOMIC, indirect=True)
+def test_each_move_of_a_batch_stands_alone_and_is_answered_in_its_place(engine: Engine) -> None:
+    rows = [a_run(NINE + n * SECOND) for n in range(60)]
+    engine.runs.insert(rows)
+    held = rows[::3]
+    engine.runs.move([replace(start("other"), key=row.key) for row in held])
+
+    moves: list[Move] = []
+    for n, row in enumerate(rows):
+        moves.append(
+            Void(key=row.key, owner="other") if n % 6 == 0 else replace(start(), key=row.key)
+        )
+    answers = engine.runs.move(moves)
+
+    stored = engine.runs.read([row.key for row in rows])
+    for n, (row, answer) in enumerate(zip(rows, answers, strict=True)):
+        if n % 6 == 0:
+            assert answer.applied
+            assert row.key not in stored
+        elif n % 3 == 0:
+            assert not answer.applied
+            assert answer.run == stored[row.key]
+            assert stored[row.key].held_by("other")
+        else:
+            assert answer.run == stored[row.key]
+            assert stored[row.key].held_by("a")
 
 
 def on(row: Run, move: Move) -> Move:
