@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import ministack as emulator
+from infra.ministack import ministack as run_ministack
 
 
 @pytest.fixture(scope="session")
 def ministack() -> Iterator[str]:
     """Run one MiniStack for the tests of a session, and yield its address."""
-    with emulator.ministack() as endpoint:
-        yield endpoint
+    with run_ministack() as aws:
+        yield aws.endpoint
