@@ -287,6 +287,14 @@ def test_the_last_run_is_the_next_one_until_it_is_past(api: ApiClient, clock: Fa
     ]
 
 
+def test_a_run_that_is_overdue_is_the_next_one(api: ApiClient, clock: FakeClock) -> None:
+    api.put(schedule={"every_seconds": 3600})
+
+    clock.advance(timedelta(hours=2, minutes=1))
+
+    assert api.get("/v1/jobs/report")["next_run_at"] == "2026-12-01T10:00:00Z"
+
+
 def test_an_instant_that_is_past_runs_at_once(api: ApiClient, engine: Engine) -> None:
     job = api.put(schedule={"at": "2026-11-30T09:00:00Z"})
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from punctual.api.answers import refused
 from punctual.api.pagination import Cursors
@@ -19,6 +19,9 @@ from punctual.core.errors import StoreUnavailable
 from punctual.ports import Beats, Chance, Clock
 from punctual.services.jobs import Jobs
 from punctual.services.runs import Runs
+
+if TYPE_CHECKING:
+    from punctual.api.reading import Reader
 
 
 def _reachable() -> None:
@@ -85,10 +88,11 @@ def make_app(
     tenant_of = verified(claim=tenant_claim) if local_tenant is None else always(local_tenant)
     cloud = local_tenant is None and not allow_private_targets
     cursors = Cursors(cursor_key)
+    readers: dict[str, Reader] = {}
     of_thread = threading.local()
 
     def resolver() -> Resolver:
-        app = Resolver(tenant_of=tenant_of, cloud=cloud)
+        app = Resolver(tenant_of=tenant_of, cloud=cloud, readers=readers)
         add_job_routes(app, services.jobs, clock=clock, chance=chance, cursors=cursors)
         add_run_routes(app, services.runs, cursors=cursors)
         add_schedule_routes(app, clock=clock)

@@ -140,9 +140,9 @@ def read_request(
 ) -> "Response[Any]":
     """Read the request, in the place of the library's own validation, and go on."""
     route: Route = app.context["_route"]
-    reader = app.readers.get(route)
+    reader = app.readers.get(route.operation_id)
     if reader is None:
-        reader = app.readers[route] = Reader(route)
+        reader = app.readers[route.operation_id] = Reader(route)
     arguments, app.context["json_body"] = reader(app.current_event.raw_event, cloud=app.cloud)
     app.context["_route_args"] |= arguments
     return next_middleware(app)

@@ -26,13 +26,14 @@ class Resolver(APIGatewayHttpResolver):
     Here it lies on the instance, and every thread has an instance of its own.
     """
 
-    def __init__(self, *, tenant_of: TenantOf, cloud: bool) -> None:
+    def __init__(self, *, tenant_of: TenantOf, cloud: bool, readers: dict[str, Reader]) -> None:
         # Bodies are text or bytes already; those that a target called JSON stay as they came.
         super().__init__(serializer=lambda body: body)  # type: ignore[arg-type, return-value]
         self._tenant_of = tenant_of
         self.cloud = cloud
         """Whether targets must be such as may be called from the cloud."""
-        self.readers: dict[Route, Reader] = {}
+        self.readers = readers
+        """By operation; threads share them, for each takes a while to make."""
         self.route_pattern = UNMATCHED
         """Of the request that was answered last, such as `/v1/jobs/{job_id}`."""
         self.use([read_request])
