@@ -12,6 +12,7 @@ from punctual.adapters.targets.connections import Connector
 from punctual.adapters.targets.exchange import Client, exchange, send_once
 from punctual.adapters.targets.failures import failure
 from punctual.adapters.targets.lookups import LookUp, Lookups
+from punctual.adapters.targets.turns import Turns
 from punctual.core.calls import Answer, Call
 
 TOGETHER = 0.001
@@ -42,6 +43,7 @@ class Caller:
             session=_open_session(connector),
             connector=connector,
             lookups=Lookups(look_up, allow_private=allow_private),
+            turns=Turns(),
             cloud=not allow_private,
         )
         self._hand_on = hand_on

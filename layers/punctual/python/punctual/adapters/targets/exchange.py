@@ -22,6 +22,7 @@ from yarl import URL
 from punctual.adapters.targets.connections import Connector
 from punctual.adapters.targets.failures import ConnectionBroke, failure, timed_out
 from punctual.adapters.targets.lookups import ADDRESSES_MAX, AddressRefused, Lookups
+from punctual.adapters.targets.turns import Turns
 from punctual.core.addresses import check_url
 from punctual.core.calls import BODY_KEPT_MAX, BODY_READ_MAX, Answer, Call, CallError
 
@@ -44,6 +45,7 @@ class Client:
     session: ClientSession
     connector: Connector
     lookups: Lookups
+    turns: Turns
     cloud: bool
     """Whether only what may be called from the cloud may be called."""
 
@@ -65,6 +67,7 @@ async def exchange(call: Call, *, deadline: float, client: Client) -> Answer:
         async with timeout:
             url = _readable(call.url, cloud=client.cloud)
             addresses = await client.lookups.vetted(url.raw_host or "")
+            await client.turns.take()
             await received.read(await _send(call, url, addresses, session=client.session))
     except (Exception, asyncio.CancelledError) as fault:  # noqa: BLE001 - every end is an answer
         if isinstance(fault, TimeoutError) and timeout.expired():

@@ -1,0 +1,62 @@
+"""A burst begins a few at a time, in its order, and the loop's other work in between."""
+
+import asyncio
+
+from punctual.adapters.targets.turns import BEGUN_AT_ONCE, Turns
+
+
+async def begun_each_round(turns: Turns, count: int, *, rounds: int) -> list[list[int]]:
+    """Let so many calls take a turn; return which of them began in each round of the loop."""
+    begun: list[int] = []
+
+    async def begin(number: int) -> None:
+        await turns.take()
+        begun.append(number)
+
+    tasks = [asyncio.create_task(begin(number)) for number in range(count)]
+    seen: list[list[int]] = []
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+        seen.append(begun.copy())
+        begun.clear()
+    for task in tasks:
+        task.cancel()
+    return [part for part in seen if part]
+
+
+def test_few_begin_at_once() -> None:
+    parts = asyncio.run(begun_each_round(Turns(), BEGUN_AT_ONCE, rounds=5))
+
+    assert parts == [list(range(BEGUN_AT_ONCE))]
+
+
+def test_many_begin_in_their_order_and_no_more_than_a_few_each_time_round() -> None:
+    parts = asyncio.run(begun_each_round(Turns(), 100, rounds=30))
+
+    assert [number for part in parts for number in part] == list(range(100))
+    assert max(map(len, parts)) == BEGUN_AT_ONCE
+
+
+def test_a_call_that_was_closed_takes_nobodys_turn() -> None:
+    async def close_some() -> int:
+        turns = Turns()
+        tasks = [asyncio.create_task(turns.take()) for _ in range(3 * BEGUN_AT_ONCE)]
+        await asyncio.sleep(0)
+        for task in tasks[BEGUN_AT_ONCE : 2 * BEGUN_AT_ONCE]:
+            task.cancel()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return sum(task.done() and not task.cancelled() for task in tasks)
+
+    assert asyncio.run(close_some()) == 2 * BEGUN_AT_ONCE
+
+
+def test_turns_are_there_again_after_a_burst() -> None:
+    async def twice() -> list[list[list[int]]]:
+        turns = Turns()
+        return [await begun_each_round(turns, 2 * BEGUN_AT_ONCE, rounds=10) for _ in range(2)]
+
+    first, second = asyncio.run(twice())
+
+    assert first == second
+    assert [number for part in second for number in part] == list(range(2 * BEGUN_AT_ONCE))
