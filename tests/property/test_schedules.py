@@ -77,7 +77,7 @@ def test_slots_are_what_looking_at_every_minute_finds_a_hundred_thousand_times(
     agree_with_the_oracle(data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(days, months, weekdays, st.dates(date(2000, 1, 1), date(2098, 1, 1)))
 def test_the_days_of_two_years_are_those_that_the_calendar_allows(
     day: str, month: str, weekday: str, first: date
@@ -96,7 +96,7 @@ def test_the_days_of_two_years_are_those_that_the_calendar_allows(
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), zones)
 def test_slots_are_in_order_and_each_comes_once(data: st.DataObject, zone: str) -> None:
     at = data.draw(moments(zone))
@@ -111,7 +111,7 @@ def test_slots_are_in_order_and_each_comes_once(data: st.DataObject, zone: str) 
     assert count_slots(schedule, after=at - DAY, until=at + DAY, limit=2) == min(2, len(slots))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), zones)
 def test_an_interval_may_be_split_anywhere(data: st.DataObject, zone: str) -> None:
     """At a slot too, and between two milliseconds."""
@@ -133,7 +133,7 @@ def test_an_interval_may_be_split_anywhere(data: st.DataObject, zone: str) -> No
     assert parts == whole
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), zones)
 def test_bounds_and_exclusions_take_slots_away_and_the_offset_shifts_the_rest(
     data: st.DataObject, zone: str
@@ -180,7 +180,7 @@ def test_schedules_that_are_called_the_same_are_the_same(data: st.DataObject, zo
         )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), zones)
 def test_a_schedule_that_passes_the_check_has_a_slot(data: st.DataObject, zone: str) -> None:
     at = data.draw(moments(zone))
