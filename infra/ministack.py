@@ -8,11 +8,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 HOST = "127.0.0.1"
 
@@ -71,7 +71,13 @@ def aws_free_environment() -> dict[str, str]:
     """Return the environment without anything that could lead to a real account."""
     ours = os.environ  # noqa: TID251 - handed on to what is started, not read
     kept = {name: value for name, value in ours.items() if not name.startswith("AWS_")}
-    return kept | {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    unproxied = ",".join(filter(None, [kept.get("no_proxy") or kept.get("NO_PROXY"), HOST]))
+    return kept | {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "NO_PROXY": unproxied,
+        "no_proxy": unproxied,
+    }
 
 
 @contextmanager
@@ -106,14 +112,17 @@ def ministack(*, port: int = 0) -> Iterator[Ministack]:
                 stderr=subprocess.STDOUT,
                 process_group=0,
             )
-        running = Ministack(endpoint=f"http://{HOST}:{port}", folder=folder, process=process)
-        try:
-            with _guard(process.pid):
-                _wait_until_ready(running)
-                yield running
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            try:
+                with _guard(process.pid):
+                    running = Ministack(
+                        endpoint=f"http://{HOST}:{port}", folder=folder, process=process
+                    )
+                    _wait_until_ready(running)
+                    yield running
+            finally:
+                with suppress(ProcessLookupError):  # it may have ended by itself
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 @contextmanager
@@ -142,10 +151,11 @@ def _claim(port: int) -> int:
 
 
 def _wait_until_ready(ministack: Ministack) -> None:
+    unproxied = build_opener(ProxyHandler({}))
     give_up_at = time.monotonic() + READY_WITHIN_SECONDS
     while ministack.process.poll() is None and time.monotonic() < give_up_at:
         try:
-            with urlopen(f"{ministack.endpoint}/_ministack/health", timeout=5):  # noqa: S310 - http
+            with unproxied.open(f"{ministack.endpoint}/_ministack/health", timeout=5):
                 return
         except (URLError, OSError):
             time.sleep(0.1)

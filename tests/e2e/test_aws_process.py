@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.ministack import ministack
 from tests.support.deployed import ROOT
 from tests.support.host import environment, wait_until
 
@@ -85,6 +86,32 @@ def test_it_ends_when_whoever_started_it_has_gone(tmp_path: Path) -> None:
             shell.kill()
 
     wait_until(lambda: not is_open(port), within=30)
+
+
+def test_an_aws_that_ended_by_itself_is_cleared_away_like_any_other() -> None:
+    with ministack() as aws:
+        aws.process.kill()
+        aws.process.wait()
+
+    assert not aws.folder.exists()
+
+
+def test_no_tool_started_here_can_reach_a_real_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://s3.amazonaws.com")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of somebody")
+
+    with ministack() as aws:
+        told = {name: text for name, text in aws.env().items() if name.startswith("AWS_")}
+
+    assert told == {
+        "AWS_ENDPOINT_URL": aws.endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
 
 
 def test_a_port_that_is_taken_is_told_in_one_line() -> None:
