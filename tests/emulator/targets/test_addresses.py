@@ -1,13 +1,14 @@
 """Calls go to addresses that were looked up, and vetted, for this very call."""
 
 from collections.abc import Sequence
+from threading import Event
 
 import pytest
 
 from punctual.adapters.targets.http import HttpTargets
 from punctual.core.calls import Answer, CallError, ErrorType
 from tests.emulator.targets.conftest import OpenTargets
-from tests.support.calls import a_call, answer_to, answers_to
+from tests.support.calls import a_call, answer_to, answers_to, collect_all
 from tests.support.sinks import Sink
 
 pytestmark = pytest.mark.emulator
@@ -124,6 +125,28 @@ def test_calls_that_are_launched_together_share_one_look_up(
 
     assert {given.status_code for given in answers} == {200}
     assert names.asked == ["rebind.test"]
+
+
+def test_a_look_up_goes_on_for_the_others_when_one_that_shares_it_is_aborted(
+    open_targets: OpenTargets, target: Sink
+) -> None:
+    asked, answered = Event(), Event()
+
+    def look_up(host: str) -> Sequence[str]:
+        asked.set()
+        answered.wait(20)
+        return [LOOPBACK]
+
+    targets = open_targets(look_up=look_up)
+    aborted, other = a_call(url(target)), a_call(url(target))
+    targets.launch([aborted, other])
+    assert asked.wait(10)
+
+    targets.abort(aborted)
+    assert collect_all(targets, [aborted])[0].error is not None
+    answered.set()
+
+    assert collect_all(targets, [other])[0].status_code == 200
 
 
 def test_the_name_of_this_machine_is_resolved_by_the_system(

@@ -125,8 +125,11 @@ def test_a_certificate_that_does_not_hold_at_one_address_is_not_looked_for_at_an
     with tls_sink(context) as target:
         targets = open_targets(tls=authority.client(), look_up=lambda _: ["127.0.0.1", "::1"])
 
-        assert answer_to(targets, a_call(target.url)).error is not None
+        given = answer_to(targets, a_call(target.url))
 
+    assert given == certificate_fault(
+        "Hostname mismatch, certificate is not valid for 'target.test'"
+    )
     assert shown == [NAME]
 
 

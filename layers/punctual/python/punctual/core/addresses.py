@@ -108,7 +108,7 @@ _URL = re.compile(
     r"(?P<rest>([/?#].*)?)"
 )
 _AUTHORITY = re.compile(
-    r"(\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(:(?P<port>[0-9]{1,5}))?"
+    r"(\[(?P<ipv6>[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\]|(?P<host>[A-Za-z0-9._-]+))(:(?P<port>[0-9]{1,5}))?"
 )
 _NOT_IN_A_URL = re.compile(r"[\x00-\x20\x7f\\]")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")

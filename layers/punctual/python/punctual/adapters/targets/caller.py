@@ -15,9 +15,6 @@ from punctual.adapters.targets.lookups import LookUp, Lookups
 from punctual.adapters.targets.turns import Turns
 from punctual.core.calls import Answer, Call
 
-TOGETHER = 0.001
-"""Seconds an answer waits for others, so that a burst is handed on, and settled, in one go."""
-
 UNREAD_MAX = 2**14
 """Bytes of an answer that wait to be read; what lies beyond stays in the network."""
 
@@ -89,8 +86,8 @@ class Caller:
         del self._going_on[id(call)]
         # A task that is closed before its first step ends without an answer of its own.
         fault = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if not self._ended:
-            self.loop.call_later(TOGETHER, self._hand_on_ended)
+        if not self._ended:  # those that end in the same turn of the loop are handed on together
+            self.loop.call_soon(self._hand_on_ended)
         self._ended.append((call, task.result() if fault is None else Answer(error=failure(fault))))
 
     def _hand_on_ended(self) -> None:

@@ -57,7 +57,7 @@ def failure(error: BaseException) -> CallError:
 def _connection_fault(error: BaseException) -> str | None:
     match error:
         case ClientConnectorCertificateError():
-            return f"the target's certificate does not hold: {_certificate_fault(error)}"
+            return f"the target's certificate does not hold{_certificate_fault(error)}"
         case ClientConnectorSSLError():
             return f"no TLS with the target{_tls_fault(error.os_error)}"
         case ClientConnectorError():
@@ -79,10 +79,8 @@ def _connection_fault(error: BaseException) -> str | None:
 
 
 def _certificate_fault(error: ClientConnectorCertificateError) -> str:
-    fault = error.certificate_error
-    if isinstance(fault, ssl.SSLCertVerificationError):
-        return fault.verify_message.removesuffix(".")
-    return "not valid for this host"
+    fault: str = getattr(error.certificate_error, "verify_message", "")
+    return f": {fault.removesuffix('.')}" if fault else ""
 
 
 def _tls_fault(error: OSError) -> str:
