@@ -198,13 +198,13 @@ def test_a_compressed_answer_is_kept_and_counted_as_it_came(
 def test_headers_of_the_answer_can_be_stored_whatever_they_hold(
     targets: HttpTargets, target: Sink
 ) -> None:
-    kind = b"Content-Type: caf\xe9/" + b"x" * 1000
+    kind = b"Content-Type: kind\xe9/" + b"x" * 1000
     target.behaviour = raw(b"HTTP/1.1 200 OK\r\n" + kind + b"\r\n\r\nok")
 
     given = answer_to(targets, a_call(target.url))
 
     assert given.content_type is not None
-    assert given.content_type.startswith("caf?/xxx")
+    assert given.content_type.startswith("kind?/xxx")
     assert given.content_type.isascii()
     assert len(given.content_type) == 128
 
