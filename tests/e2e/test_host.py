@@ -69,7 +69,7 @@ def test_runs_start_at_their_slots_once_each_and_are_there_after_a_restart(
     running.api.put("each-second", schedule={"every_seconds": 1}, target=http(sink.url))
     for number, at in enumerate(once):
         running.api.put(f"once-{number}", schedule={"at": instant(at)}, target=http(sink.url))
-    wait_until(lambda: len(running.api.ended("each-second")) >= 8, within=60)
+    wait_until(lambda: len(running.api.ended("each-second")) >= 6, within=60)
 
     assert running.stop() == 0
     running.start()
@@ -90,7 +90,7 @@ def test_runs_start_at_their_slots_once_each_and_are_there_after_a_restart(
         f"lateness of {len(late)} starts, ms: p50 {1000 * percentile(late, 0.5):.0f},"
         f" p99 {1000 * percentile(late, 0.99):.0f}"
     )
-    assert len(runs) >= 28
+    assert len(runs) >= 26
     assert {run["state"] for run in runs} == {"succeeded"}
     assert all(run["result"]["status_code"] == 200 for run in runs)
     assert min(late) >= 0
@@ -103,7 +103,7 @@ def test_kill_9_in_the_middle_of_200_runs_loses_none_and_doubles_no_outcome(
 ) -> None:
     """At the kill some runs have ended, some are in the middle of their call, some are to come."""
     with sink_process(tmp_path / "slow-calls", "--delay", "0.2") as sink:
-        first = from_now(4)
+        first = from_now(3)
         names = [f"job-{number}" for number in range(200)]
         for number, name in enumerate(names):
             at = instant(first + timedelta(milliseconds=10 * number))

@@ -30,7 +30,7 @@ from punctual.services.jobs import Jobs
 from punctual.services.runs import Runs
 from punctual.services.watch import Watch
 
-DRAIN = timedelta(seconds=8)
+DRAIN = timedelta(seconds=7)
 """How long what is going on may take to end when the host is stopped."""
 
 LAST_REQUESTS_SECONDS = 1.0
