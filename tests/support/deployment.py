@@ -22,16 +22,19 @@ from punctual.services.dispatch import Dispatch, Dispatched
 from punctual.services.execute import Execute, Handled
 from punctual.services.jobs import Jobs, Stored
 from punctual.services.watch import Looked, Watch
-from tests.support.builders import MINUTE, SECOND, a_content, a_job_key, a_schedule
+from tests.support.builders import HOUR, MINUTE, SECOND, a_content, a_job_key, a_schedule
 from tests.support.clock import FakeChance, FakeClock
 from tests.support.embedded_engine import memory_engine
 from tests.support.engines import Engine
-from tests.support.mishaps import Calls, counted
+from tests.support.mishaps import Calls, Died, counted
 from tests.support.virtual_targets import VirtualTargets
 
 EXECUTOR_LIVES = 45 * SECOND
 DISPATCH_LIVES = 50 * SECOND
 EVERY_SHARD = range(SHARDS)
+
+VISIBILITY = 270 * SECOND
+"""When a message that was received comes again, of which nobody said anything."""
 
 LONGEST_CALL = FAST_TIMEOUT_MAX + 5 * SECOND
 """What an executor must have left of its life to start a run."""
@@ -51,6 +54,26 @@ class LetterBox:
         return [True] * len(letters)
 
 
+class CarefulQueue:
+    """A run queue that no message leaves too early."""
+
+    def __init__(self, deployment: "Deployment") -> None:
+        self._deployment = deployment
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._deployment.engine.queue, name)
+
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        """See `RunQueue.acknowledge`."""
+        for message in messages:
+            run = self._deployment.run(message.key)
+            assert run is None or run.state.terminal or run.key in self._deployment.watched(), (
+                "a message goes when its run is terminal, gone, or watched"
+            )
+        self._deployment.engine.queue.acknowledge(messages)
+        self._deployment.gone |= {message.receipt for message in messages}
+
+
 @dataclass(kw_only=True)
 class Deployment:
     """The services of one deployment. Every write stands alone, as in the cloud."""
@@ -63,6 +86,11 @@ class Deployment:
     """The calls of the services' ports."""
     replaced: dict[str, Any] = field(default_factory=dict)
     """Ports that are not the engine's, by name."""
+    gone: set[str] = field(default_factory=set)
+    """Receipts of the messages that were let go."""
+
+    def __post_init__(self) -> None:
+        self.replaced["queue"] = CarefulQueue(self)
 
     def port(self, name: str) -> Any:
         """Return the port that services are given."""
@@ -213,6 +241,22 @@ class Deployment:
         references = tuple(Reference(key, schedule_revision) for key in keys)
         row = WatchRow(shard=7, minute=at, row_id=self.chance.token(), references=references)
         assert self.engine.watch_list.add([row]) == [True]
+
+    def carry_out(self, messages: Sequence[Message]) -> None:
+        """Deliver messages until all of them are gone, to a new executor where one dies."""
+        receipts = {message.receipt for message in messages}
+        visible, end = list(messages), self.now + 2 * HOUR
+        while not receipts <= self.gone:
+            assert self.now < end, "a message stays for ever"
+            try:
+                self.execute(visible)
+                visible = []
+            except Died:
+                self.targets.drop()
+                self.engine.clock.advance(VISIBILITY)
+                visible = [message for message in visible if message.receipt not in self.gone]
+            self.engine.clock.advance(SECOND)
+            visible += self.engine.receive()
 
     def messages_until(self, end: datetime) -> list[tuple[datetime, RunKey]]:
         """Receive what there is until `end`, to the second; the clock stands there then."""

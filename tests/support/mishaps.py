@@ -1,6 +1,7 @@
 """Ports that fail where a test says so: the process dies at a call, or a part of it fails."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -28,6 +29,14 @@ class Calls:
     """Whether the call is carried out first."""
     made: list[str] = field(default_factory=list)
     """Names of the calls so far, such as `runs.insert`."""
+    is_counting: bool = True
+
+    @contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Let calls be made that no death is asked of: what happens before the story begins."""
+        self.is_counting = False
+        yield
+        self.is_counting = True
 
 
 def counted(port: P, name: str, calls: Calls) -> P:
@@ -47,6 +56,8 @@ class _Counted:
             return attribute
 
         def call(*arguments: Any, **keywords: Any) -> Any:
+            if not self._calls.is_counting:
+                return attribute(*arguments, **keywords)
             self._calls.made.append(f"{self._name}.{name}")
             is_fatal = len(self._calls.made) == self._calls.dies_at
             if is_fatal and not self._calls.dies_after:

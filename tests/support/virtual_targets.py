@@ -43,11 +43,15 @@ class VirtualTargets:
         self.calls: list[tuple[datetime, Call]] = []
         """Every call that was launched, and when."""
         self.aborted: list[Call] = []
+        self._attempts: dict[str, int] = {}
+        """Of each run the number of the newest attempt that was seen."""
 
     def launch(self, calls: Sequence[Call]) -> None:
         """See `Targets.launch`."""
         now = self._clock.now()
         for call in calls:
+            assert call.attempt > self._attempts.get(call.run_id, 0), "attempt numbers only grow"
+            self._attempts[call.run_id] = call.attempt
             answer, takes = self.manner(call)
             if takes > call.timeout:
                 answer, takes = TIMED_OUT, call.timeout
@@ -69,6 +73,10 @@ class VirtualTargets:
         for going_on in self._open:
             if going_on.call is call and going_on.ends > self._clock.now():
                 going_on.answer, going_on.ends = ABORTED, self._clock.now()
+
+    def drop(self) -> None:
+        """Forget what is going on: the process that waited for it is dead."""
+        self._open.clear()
 
     @property
     def runs(self) -> list[str]:
