@@ -330,6 +330,7 @@ def test_a_bad_pause_is_told_by_its_field(api: ApiClient, body: Any, pointer: st
         ("state=ACTIVE", "state"),
         ("tag=billing", "tag"),
         ("tag=:billing", "tag"),
+        ("tag=my%20team:billing", "tag"),
         ("limit=5&limit=6", "limit"),
         ("tag=a:b&tag=c:d", "tag"),
         ("status=active", "status"),

@@ -1,7 +1,7 @@
 """Cursors open what they were made for, and nothing else."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from punctual.api.pagination import Cursors
@@ -10,6 +10,7 @@ from punctual.core.errors import MalformedRequest
 CURSORS = Cursors(b"key")
 
 
+@settings(deadline=None)
 @given(position=st.text(st.characters(exclude_categories=["Cs"])), tenant=st.text("abc|:."))
 def test_a_cursor_leads_back_to_its_position(position: str, tenant: str) -> None:
     cursor = CURSORS.seal(position, tenant=tenant, scope="jobs")
@@ -24,6 +25,7 @@ def test_the_end_of_a_list_has_no_cursor() -> None:
     assert CURSORS.unseal(None, tenant="acme", scope="jobs") is None
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=60))
 def test_what_was_not_sealed_opens_nothing(text: str) -> None:
     with pytest.raises(MalformedRequest):

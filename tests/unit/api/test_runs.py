@@ -188,7 +188,8 @@ def test_the_last_slots_of_a_bounded_job_are_the_last_to_come(api: ApiClient) ->
 @pytest.mark.parametrize(
     "name",
     [
-        "20261201T090130Z",  # between two slots
+        "20261201T090130Z",  # between two slots that are handed over
+        "20261201T093030Z",  # between two to come
         "20261201T085900Z",  # before the first
         "20271201T090000Z",  # too far ahead to be shown
         "m.5f3a",

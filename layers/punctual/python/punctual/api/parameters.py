@@ -7,12 +7,12 @@ from typing import Annotated, Any
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
-from punctual.api.schemas import read_instant, wrong
+from punctual.api.schemas import TAG_NAME, read_instant, wrong
 from punctual.core.identity import JOB_ID
 from punctual.core.previews import PREVIEWED_MAX
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
-_TAG = re.compile(r"[^:]+:.*", flags=re.DOTALL)
+_TAG = re.compile(f"({TAG_NAME}):(.*)", flags=re.DOTALL)
 
 IDEMPOTENCY_KEY_MAX = 255
 
@@ -24,10 +24,10 @@ def _number(value: str) -> int:
 
 
 def _tag(value: str) -> tuple[str, str]:
-    if not _TAG.fullmatch(value):
+    match = _TAG.fullmatch(value)
+    if match is None:
         raise wrong("should be a name and a value, such as team:billing")
-    name, _, text = value.partition(":")
-    return name, text
+    return match[1], match[2]
 
 
 def _instant(value: str) -> datetime:
@@ -54,7 +54,7 @@ Prefix = Annotated[str | None, Query(max_length=64, description="What the ids be
 Tag = Annotated[
     tuple[str, str] | None,
     PlainValidator(_tag),
-    WithJsonSchema({"type": "string", "pattern": "^[^:]+:"}),
+    WithJsonSchema({"type": "string", "pattern": f"^{TAG_NAME}:"}),
     Query(description="A tag that the jobs have, such as `team:billing`"),
 ]
 Since = Annotated[

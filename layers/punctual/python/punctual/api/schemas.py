@@ -55,12 +55,14 @@ ERRORS_TOLD_MAX = 50
 CODE_PATTERN = "^[1-5]([0-9]{2}|xx)$"
 """Of a status code, or of a class of them."""
 
+TAG_NAME = "[A-Za-z0-9._/-]{1,64}"
+"""What a tag may be called: a colon parts it from its value."""
+
 HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 """What the name of a header is made of."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_TAG_KEY = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 _SUBJECT = re.compile(r"(Input|String|List|Dictionary) ")
 _LATER_TARGETS = frozenset({"lambda", "sqs", "sns", "eventbridge", "step_functions"})
 _LATER_OVERLAPS = frozenset({"skip", "buffer_one", "cancel_other"})
@@ -200,7 +202,7 @@ def _tags(value: dict[str, str]) -> dict[str, str]:
     errors = [
         ((key,), "its name should be 1 to 64 of A-Z, a-z, 0-9 and . _ / -")
         for key in value
-        if not _TAG_KEY.fullmatch(key)
+        if not re.fullmatch(TAG_NAME, key)
     ]
     if errors:
         raise wrong_fields(errors)
@@ -247,7 +249,7 @@ TagValue = Annotated[Text, Field(max_length=256)]
 HeaderValue = Annotated[str, Field(max_length=4096)]
 Tags = Annotated[
     dict[str, TagValue],
-    Field(max_length=20, json_schema_extra={"propertyNames": {"pattern": f"^{_TAG_KEY.pattern}$"}}),
+    Field(max_length=20, json_schema_extra={"propertyNames": {"pattern": f"^{TAG_NAME}$"}}),
     AfterValidator(_tags),
 ]
 Headers = Annotated[
