@@ -51,6 +51,7 @@ class Ministack:
             "AWS_ACCESS_KEY_ID": CREDENTIALS[0],
             "AWS_SECRET_ACCESS_KEY": CREDENTIALS[1],
             "AWS_REGION": REGION,
+            "TMPDIR": str(self.folder),
         }
 
     def run(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> int:
@@ -101,6 +102,8 @@ def ministack(*, port: int = 0) -> Iterator[Ministack]:
             "GATEWAY_PORT": str(port),
             "LOG_LEVEL": "WARNING",
             "MINISTACK_REGION": REGION,
+            # Every worker has its code to itself, so what it would compile is used by nobody else.
+            "PYTHONDONTWRITEBYTECODE": "1",
             "TMPDIR": name,
         }
         with (folder / "ministack.log").open("wb") as log:
