@@ -103,18 +103,9 @@ class Database:
         """
         if self._turn_of == threading.get_ident():
             return work()
-        with self._counting:
-            self._coming += 1
-        with self._turn:
-            with self._counting:
-                self._coming -= 1
+        with self._own_turn():
             batch = self._open_batch()
-            try:
-                done = self._run(work, batch)
-            finally:
-                # Whoever waits for a turn will commit for us too, as soon as its own work is done.
-                if not self._coming:
-                    self._commit()
+            done = self._run(work, batch)
         batch.wait()
         return done
 
@@ -182,8 +173,12 @@ class Database:
                 f"journal_size_limit = {LOG_PAGES_MAX * PAGE_BYTES}",
                 f"cache_size = -{cache_kib}",
             ]
-        for pragma in pragmas:
-            connection.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in pragmas:
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     @contextmanager
@@ -195,7 +190,7 @@ class Database:
         self._refuse_if_closed()
         try:
             if self._path is None:
-                with self._turn:
+                with self._own_turn():
                     yield self._writer
             else:
                 with self._reader() as reader:
@@ -213,6 +208,29 @@ class Database:
             yield reader
         finally:
             self._idle_readers.append(reader)
+
+    @contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        """Wait for a turn, and commit at its end unless another one waits, who will.
+
+        Whoever had a turn waits for that commit, so nobody can have turn after turn while another
+        one waits.
+        """
+        with self._counting:
+            self._coming += 1
+        try:
+            self._turn.acquire()
+        finally:
+            with self._counting:
+                self._coming -= 1
+        try:
+            yield
+        finally:
+            try:
+                if not self._coming:
+                    self._commit()
+            finally:
+                self._turn.release()
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -306,12 +324,12 @@ class Database:
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         """Fold the log into the file beside the writers; one that grew too long, in their way.
 
-        A log that was folded whole is used again from its beginning. While writers go on adding to
-        it, it is never whole.
+        A log that was folded whole is used again from its beginning. Beside writers, who go on
+        adding to it, it never is: however often it is folded, it grows on.
         """
-        _, pages, folded = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if pages > LOG_PAGES_MAX and folded < pages:
-            with self._turn:
+        _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if pages > LOG_PAGES_MAX:
+            with self._own_turn():
                 self._commit()
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
