@@ -170,7 +170,7 @@ def test_told_twice_it_stops_at_once(running: Host, tmp_path: Path) -> None:
         wait_until(lambda: bool(hour.requests()), within=30)
 
         running.process.send_signal(signal.SIGINT)
-        wait_until(lambda: "stopping once 1 runs have ended" in running.output(), within=5)
+        wait_until(lambda: "runs that may end before: 1" in running.output(), within=5)
         running.process.send_signal(signal.SIGINT)
 
         assert running.process.wait(5) == 0

@@ -215,13 +215,15 @@ class _Host:
         """Let what is going on end; what does not in time is taken over by the next process."""
         self._ticker.stop()
         if busy := self._executor.busy:
-            self._terminal.say(f"stopping once {busy} runs have ended (Ctrl-C again: at once)")
+            self._terminal.say(
+                f"stopping; runs that may end before: {busy} (Ctrl-C again: at once)"
+            )
         self._executor.drain(until=self._clock.now() + DRAIN)
         self._targets.wake()
         self._executor.join()
         self._ticker.join()
         if busy := self._executor.busy:
-            self._terminal.say(f"{busy} runs are taken over at the next start")
+            self._terminal.say(f"runs that the next start takes over: {busy}")
         self._targets.close()
 
     def _end(self) -> int:

@@ -77,7 +77,9 @@ class TickerThread(threading.Thread):
     def _look(self, deadline: datetime) -> bool:
         looked = self._watch(EVERY_SHARD, deadline=deadline)
         if looked.ended:
-            self._terminal.say(f"{looked.ended} runs that nobody held have their outcome now")
+            self._terminal.say(
+                f"runs that nobody held any more, and have their outcome now: {looked.ended}"
+            )
         return looked.finished
 
 
