@@ -246,8 +246,11 @@ class TestAfterCommit:
         assert called == []
 
     def test_a_callback_that_raises_strands_nobody(self, database: Database) -> None:
+        def breaks() -> None:
+            raise ZeroDivisionError
+
         def work() -> str:
-            database.after_commit(lambda: 1 // 0)
+            database.after_commit(breaks)
             return note(database, "one")()
 
         ends = all_in_one(database, [work, note(database, "two")])

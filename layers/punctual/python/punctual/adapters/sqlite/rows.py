@@ -214,7 +214,7 @@ _RUN_GAINS = (
 
 _AS_JSON = {"starts": "json(starts)", "failures": "json(failures)", "body": "hex(body)"}
 
-RUN = "json_array(runs.id, {})".format(
+RUN = "json_array(id, {})".format(
     ", ".join(_AS_JSON.get(column, column) for column in (*RUN_BORN_WITH[3:], *_RUN_GAINS))
 )
 """A run without what names its job."""

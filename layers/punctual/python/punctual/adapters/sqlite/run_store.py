@@ -47,7 +47,7 @@ _FIND = ForRows(
 _LIST = (
     f"SELECT json_group_array({RUN}) FROM ("
     "SELECT * FROM runs WHERE tenant = ? AND job_id = ? AND incarnation = ? AND name < ?"
-    " AND (expires_at IS NULL OR expires_at > ?) ORDER BY name DESC LIMIT ?) AS runs"
+    " AND (expires_at IS NULL OR expires_at > ?) ORDER BY name DESC LIMIT ?)"
 )
 
 _LAST_NAME = "~"

@@ -12,7 +12,7 @@ BITE = 1_000
 BITES_MAX = 500
 """Bites of one sweep: more than a busy host makes expire in a minute, less than a tick's time."""
 
-_TABLES = {
+TABLES = {
     "runs": "id",
     "jobs": "id",
     "contents": "tenant, job_id, ref",
@@ -25,11 +25,8 @@ def sweep(database: Database, *, now: datetime) -> int:
     """Delete rows whose time has come by `now`; return how many."""
     deleted = 0
     bites = 0
-    for table, key in _TABLES.items():
-        statement = (
-            f"DELETE FROM {table} WHERE ({key}) IN"
-            f" (SELECT {key} FROM {table} WHERE expires_at <= ? LIMIT ?)"
-        )
+    for table in TABLES:
+        statement = delete_expired(table)
         bite = BITE
         while bite == BITE and bites < BITES_MAX:
             delete = partial(database.execute, statement, (epoch_ms(now), BITE))
@@ -37,3 +34,12 @@ def sweep(database: Database, *, now: datetime) -> int:
             deleted += bite
             bites += 1
     return deleted
+
+
+def delete_expired(table: str) -> str:
+    """Return the statement that deletes up to so many rows whose time has come by an instant."""
+    key = TABLES[table]
+    return (
+        f"DELETE FROM {table} WHERE ({key}) IN"
+        f" (SELECT {key} FROM {table} WHERE expires_at <= ? LIMIT ?)"
+    )
