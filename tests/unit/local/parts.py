@@ -69,6 +69,10 @@ class FakeTargets:
         self.wait_until(lambda: len(self.launched) >= count)
         return list(self.launched)
 
+    def wait_until_it_waits(self, wait: timedelta) -> None:
+        """Return once an answer is waited for so long."""
+        self.wait_until(lambda: self.waits[-1:] == [wait])
+
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Return once a condition on what was launched or waited holds."""
         with self._changed:

@@ -51,7 +51,7 @@ def test_a_run_starts_at_its_slot_and_never_before(host: Parts, thread: Executor
     for wait in (500 * TICK, TICK):
         host.clock.set(NINE + SECOND - wait)
         host.targets.wake()
-        host.targets.wait_until(lambda wait=wait: host.targets.waits[-1:] == [wait])
+        host.targets.wait_until_it_waits(wait)
     assert host.targets.launched == []
     host.clock.set(NINE + SECOND)
     host.targets.wake()
@@ -82,12 +82,12 @@ def test_it_waits_to_the_millisecond_but_looks_at_the_clock_every_second(
     """A clock that was set, or a machine that slept, keeps no run waiting for longer."""
     host.create("soon", at=NINE + 250 * TICK)
     thread.start()
-    host.targets.wait_until(lambda: host.targets.waits[-1:] == [250 * TICK])
+    host.targets.wait_until_it_waits(250 * TICK)
 
     host.clock.set(NINE - MINUTE)
     host.targets.wake()
 
-    host.targets.wait_until(lambda: host.targets.waits[-1] == GLANCE)
+    host.targets.wait_until_it_waits(GLANCE)
 
 
 def test_a_job_that_comes_with_a_nearer_slot_wakes_it(host: Parts, thread: ExecutorThread) -> None:
@@ -157,7 +157,7 @@ def test_no_more_calls_are_held_than_it_can_hold(
 
     thread.start()
     calls = host.targets.wait_for_calls(3)
-    host.targets.wait_until(lambda: host.targets.waits[-1] == GLANCE)
+    host.targets.wait_until_it_waits(GLANCE)
     assert len(host.targets.launched) == 3
     host.targets.answer(calls[0], OK)
 

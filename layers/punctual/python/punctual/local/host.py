@@ -69,12 +69,13 @@ def serve(settings: HostSettings) -> int:
     with ExitStack() as stack:
         try:
             engine = stack.enter_context(SqliteEngine.open(settings.home, clock=clock))
+            host = _Host(settings, engine, clock=clock)
         except PunctualError as error:
             raise CannotServe(str(error)) from error
         except OSError as error:
-            raise CannotServe(f"{settings.home}: {error.strerror}") from error
+            raise CannotServe(f"{settings.home} cannot be used: {error.strerror}") from error
         runner = stack.enter_context(asyncio.Runner(loop_factory=_loop_factory()))
-        return runner.run(_Host(settings, engine, clock=clock).run())
+        return runner.run(host.run())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
