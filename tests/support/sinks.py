@@ -134,11 +134,12 @@ def raw(*pieces: bytes, every: float = 0, close: bool = True) -> Behaviour:
     return act
 
 
-def endless(piece: bytes, *, every: float = 0) -> Behaviour:
+def endless(piece: bytes, *, every: float = 0, with_head: bool = True) -> Behaviour:
     """Send a head, and a body that never ends, for as long as somebody listens."""
 
     async def act(request: Request, peer: Peer) -> None:
-        await peer.send(head(200))
+        if with_head:
+            await peer.send(head(200))
         while True:
             await peer.send(piece)
             await asyncio.sleep(every)

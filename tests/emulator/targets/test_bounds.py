@@ -8,12 +8,15 @@ from time import monotonic
 
 import pytest
 
+from punctual.adapters.targets import connections
 from punctual.adapters.targets.http import HttpTargets
 from punctual.core.calls import BODY_KEPT_MAX, BODY_READ_MAX, Answer, CallError, ErrorType
 from tests.emulator.targets.conftest import OpenTargets
 from tests.support.calls import a_call, answer_to, answers_to
 from tests.support.sinks import (
     Behaviour,
+    Peer,
+    Request,
     Sink,
     after,
     answer,
@@ -50,7 +53,7 @@ def timed_answer(targets: HttpTargets, url: str) -> Answer:
         pytest.param(hang, id="silence"),
         pytest.param(after(60, answer()), id="an answer much later"),
         pytest.param(raw(*[b"HTTP/1.1 200 OK\r\n"], *[b"X: y\r\n"] * 60, every=0.05), id="headers"),
-        pytest.param(raw(*[head(100)] * 600, every=0.01), id="one informal answer after the other"),
+        pytest.param(raw(*[head(100)] * 15, every=0.05), id="one informal answer after the other"),
     ],
 )
 def test_a_call_without_an_answer_ends_at_its_deadline(
@@ -229,6 +232,7 @@ def test_a_connection_that_breaks_before_the_answer_is_no_answer(
             head(200, ("Transfer-Encoding", "chunked")) + b"zz\r\nok\r\n", id="a chunk of no size"
         ),
         pytest.param(head(200, ("Content-Length", "2")) + b"ok and more", id="more than it says"),
+        pytest.param(head(100) * 16 + OK, id="a few informal answers too many"),
     ],
 )
 def test_what_is_not_http_is_no_answer(targets: HttpTargets, target: Sink, sent: bytes) -> None:
@@ -241,6 +245,39 @@ def test_what_is_not_http_is_no_answer(targets: HttpTargets, target: Sink, sent:
     )
     target.behaviour = answer()
     assert answer_to(targets, a_call(target.url)).status_code == 200
+
+
+def test_informal_answers_do_not_pile_up(targets: HttpTargets, target: Sink) -> None:
+    """A target sends them faster than they can be looked at."""
+    target.behaviour = endless(head(103, ("Link", "</style.css>")) * 1000, with_head=False)
+    began = monotonic()
+
+    given = answer_to(targets, a_call(target.url))
+
+    assert given.error is not None
+    assert given.error.type == ErrorType.CONNECTION
+    assert monotonic() - began < LATE.total_seconds()
+    target.wait_for_closed(1)
+
+
+def test_answers_that_nobody_asked_for_do_not_pile_up_either(
+    open_targets: OpenTargets, target: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come over a connection that is kept, and would be for long."""
+    monkeypatch.setattr(connections, "IDLE_MAX", 60)
+    targets = open_targets()
+
+    async def act(request: Request, peer: Peer) -> None:
+        await answer()(request, peer)
+        await endless(OK * 1000, with_head=False)(request, peer)
+
+    target.behaviour = act
+    assert answer_to(targets, a_call(target.url)).status_code == 200
+
+    target.wait_for_closed(1, within=LATE.total_seconds())
+
+    target.behaviour = answer(201)
+    assert answer_to(targets, a_call(target.url)).status_code == 201
 
 
 @pytest.mark.parametrize(

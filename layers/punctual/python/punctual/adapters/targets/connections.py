@@ -4,10 +4,14 @@ import asyncio
 import resource
 import socket
 import ssl
+from functools import partial
 from weakref import WeakKeyDictionary
 
-from aiohttp import AddrInfoType, ClientRequest, ClientTimeout, TCPConnector
+from aiohttp import AddrInfoType, ClientRequest, ClientTimeout, StreamReader, TCPConnector
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.tracing import Trace
 
 IDLE_MAX = 1.5
@@ -23,6 +27,9 @@ HOST_SHARE = 4
 FILES_ELSEWHERE = 128
 """Open files that are left for all else that the process does."""
 
+HEADS_MAX = 16
+"""Heads that may come for one request: the answer's, and before it informal ones (`103 Hints`)."""
+
 UNHEARD_MAX_MS = 15_000
 """How long a peer may leave unacknowledged what was sent; then the connection is dead. After a
 process was frozen, its connections often are, without a word."""
@@ -37,6 +44,28 @@ _OPTIONS = (
     (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
     (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", UNHEARD_MAX_MS),
 )
+
+
+class Reader(ResponseHandler):
+    """Reads the answers that come over one connection, as far as they are asked for."""
+
+    _heads = 0
+
+    def expect_answer(self) -> None:
+        """Take note that a request is about to be sent."""
+        self._heads = 0
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """Let a head wait to be looked at, unless there were far too many.
+
+        They wait in memory, and a target can send them faster than anybody looks.
+        """
+        self._heads += 1
+        if self._heads <= HEADS_MAX:
+            super().feed_data(data, size)
+        elif self.transport is not None:
+            self.set_exception(HttpProcessingError(message="too many heads"))
+            self.transport.abort()
 
 
 class Connector(TCPConnector):
@@ -56,6 +85,8 @@ class Connector(TCPConnector):
             happy_eyeballs_delay=None,
             socket_factory=open_socket,
         )
+        reader: type[ResponseHandler] = Reader
+        self._factory = partial(reader, loop=asyncio.get_running_loop())
         self._of_task: WeakKeyDictionary[asyncio.Task[object], asyncio.Transport]
         self._of_task = WeakKeyDictionary()
 
@@ -71,6 +102,8 @@ class Connector(TCPConnector):
         while connection.protocol is not None and connection.protocol.should_close:
             connection.close()
             connection = await super().connect(req, traces, timeout)
+        if isinstance(connection.protocol, Reader):
+            connection.protocol.expect_answer()
         task = asyncio.current_task()
         if task is not None and connection.transport is not None:
             self._of_task[task] = connection.transport
