@@ -5,6 +5,9 @@ from collections.abc import Iterable
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
+    AmazonCloudWatchEMFProvider,
+)
 
 from punctual.core.runs import Run, RunState
 from punctual.services.dead_letters import Buried
@@ -12,8 +15,17 @@ from punctual.services.dispatch import Dispatched
 from punctual.services.execute import Handled
 from punctual.services.watch import Looked
 
+
+class _Provider(AmazonCloudWatchEMFProvider):
+    """Writes metrics where there are some: a minute in which nothing was due is no warning."""
+
+    def flush_metrics(self, raise_on_empty_metrics: bool = False) -> None:
+        if self.metric_set:
+            super().flush_metrics(raise_on_empty_metrics)
+
+
 logger = Logger()
-metrics = Metrics()
+metrics = Metrics(provider=_Provider())
 """Namespace and service come from the environment. No metric has a dimension per job or run."""
 
 LATENESS_VALUES_MAX = 90

@@ -1,0 +1,61 @@
+"""What the functions run on is made once, with patience that fits their lives."""
+
+from typing import Any
+
+import pytest
+
+from infra.definitions import DISPATCH_TIMEOUT, FAST_TIMEOUT, SHARDS, SLOW_TIMEOUT
+from punctual.core.execution import LEASE_MARGIN
+from punctual.core.jobs import FAST_TIMEOUT_MAX, SLOW_TIMEOUT_MAX
+from punctual.runtime import wiring
+from tests.support.builders import SECOND
+from tests.support.functions_on_moto import a_cloud
+
+MADE_ONCE = (
+    wiring.dynamodb,
+    wiring.sqs,
+    wiring.tick,
+    wiring.dispatch,
+    wiring.watch,
+    wiring.execute,
+    wiring.dead_letters,
+)
+
+
+def test_everything_is_made_once_for_the_life_of_a_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with a_cloud(monkeypatch, service="tests"):
+        for make in MADE_ONCE:
+            assert make() is make()
+
+
+def test_the_store_is_asked_again_and_a_send_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A send whose answer was lost would double the message; what was not sent stays due."""
+    with a_cloud(monkeypatch, service="tests"):
+        for client, attempts in ((wiring.dynamodb(), 3), (wiring.sqs(), 1)):
+            config: Any = client.meta.config
+            assert config.retries["total_max_attempts"] == attempts
+            assert (config.connect_timeout, config.read_timeout) == (1, 2)
+
+
+def test_an_executor_has_time_for_its_longest_call_and_to_write_how_it_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with a_cloud(monkeypatch, service="tests"):
+        assert wiring.longest_call() - FAST_TIMEOUT_MAX == wiring.SETTLING
+        assert wiring.longest_call() < FAST_TIMEOUT
+        monkeypatch.setenv("LANE", "slow")
+        assert wiring.longest_call() - SLOW_TIMEOUT_MAX == wiring.SETTLING
+        assert wiring.longest_call() < SLOW_TIMEOUT
+
+
+def test_a_dispatch_ends_before_its_message_is_visible_again() -> None:
+    assert DISPATCH_TIMEOUT - wiring.DISPATCH_MARGIN == 50 * SECOND
+    assert SHARDS.visibility > DISPATCH_TIMEOUT
+    assert LEASE_MARGIN >= 5 * SECOND, "clocks may differ by so much"
+
+
+def test_nothing_unreadable_is_buried_without_asking_for_a_queue() -> None:
+    """No function but those that need it has the dead letters' queue in its environment."""
+    assert wiring.bury([]) == []
