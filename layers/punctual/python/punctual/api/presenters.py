@@ -61,8 +61,6 @@ def next_run_at(job: Job, *, now: datetime) -> datetime | None:
     """Return the next slot to come, handed over already or not; one that is overdue counts."""
     if job.state_at(now) is not JobState.ACTIVE:
         return None
-    if job.next_slot is not None and job.next_slot <= now:
-        return job.next_slot
     following = next_slot(job.schedule, after=now)
     last = job.last_slot if job.next_slot is None else job.next_slot
     if following is None or (last is not None and following > last):
