@@ -18,7 +18,7 @@ from tests.unit.api.conftest import ACCOUNT
 
 
 class Value(Enum):
-    """What is no JSON, but said of a field all the same; it names the same test in every process."""
+    """What is no JSON, and said of a field all the same; it names a test alike in every process."""
 
     REMOVED = "removed"
 
