@@ -187,7 +187,7 @@ def version(job: Job) -> tuple[int, datetime | None, JobState]:
 
 @pytest.mark.parametrize(
     ("engine", "stories"),
-    [("memory", 60), pytest.param(*MINISTACK.values, 12, marks=MINISTACK.marks)],
+    [("memory", 100), pytest.param(*MINISTACK.values, 12, marks=MINISTACK.marks)],
     indirect=["engine"],
 )
 def test_any_changes_leave_what_the_port_says(engine: Engine, stories: int) -> None:

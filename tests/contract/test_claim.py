@@ -32,6 +32,15 @@ def test_the_last_claim_ends_the_job(engine: Engine, job: Job) -> None:
     assert due(engine, NINE + DAY) == []
 
 
+def test_a_claim_forgets_nothing_of_an_end_that_was_undone(engine: Engine, job: Job) -> None:
+    again = replace(job, revision=2, last_slot=NINE)
+    engine.jobs.change(again, seen=job)
+
+    assert engine.jobs.claim([a_claim(again)]) == [True]
+
+    assert stored(engine, job) == replace(again, next_slot=NINE + 11 * MINUTE, ordinal=10)
+
+
 @pytest.mark.parametrize("next_slot", [NINE + 9 * MINUTE, None])
 def test_a_paused_job_is_claimed_for_what_it_owes_and_stays_paused(
     engine: Engine, job: Job, next_slot: datetime | None
