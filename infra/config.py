@@ -19,10 +19,10 @@ class Jwt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pollers:
-    """Pollers kept ready for a run queue, each for 100 messages a second, for $6.75 a month.
+    """Pollers kept ready for a run queue, each for 100 messages a second and ten executors.
 
-    Without them Lambda starts with five executors and adds five a second, so that a wall of
-    60,000 runs at one minute takes half a minute to start.
+    Each costs $6.75 a month. Without them Lambda starts with five executors and adds five a
+    second, so that a wall of 60,000 runs at one minute takes half a minute to start.
     """
 
     least: int
@@ -72,8 +72,9 @@ STAGES: Mapping[str, StageConfig] = {
         StageConfig(
             name="prod",
             shards_per_message=1,
-            executors_max=500,
-            fast_pollers=Pollers(least=10, most=200),
+            # Together up to 700, of the 1,000 executions that an account has for all its functions.
+            executors_max=200,
+            fast_pollers=Pollers(least=10, most=50),
             keeps_data=True,
             log_retention=RetentionDays.THREE_MONTHS,
             api_requests_per_second=1_000,

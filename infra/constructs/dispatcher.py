@@ -12,12 +12,7 @@ DISPATCH = Code(folder="dispatch", service="dispatch", memory_mb=1024, timeout=D
 class Dispatcher(Construct):
     """The function, fed by the shard queue: one message at a time for each group of shards."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        base: Base,
-    ) -> None:
+    def __init__(self, scope: Construct, name: str, base: Base) -> None:
         super().__init__(scope, name)
         self.function = Function(
             self,

@@ -14,12 +14,7 @@ DEAD_LETTERS = Code(
 class Undertaker(Construct):
     """The function, fed by the queue of exhausted messages."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        base: Base,
-    ) -> None:
+    def __init__(self, scope: Construct, name: str, base: Base) -> None:
         super().__init__(scope, name)
         self.function = Function(
             self,

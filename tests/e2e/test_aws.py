@@ -1,5 +1,6 @@
 """The deployed stack, used as anybody would: over HTTP, with requests that are signed."""
 
+import json
 import shlex
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +11,9 @@ from threading import Barrier
 import pytest
 import urllib3
 
+from infra.ministack import CREDENTIALS, REGION
 from tests.support.deployed import Deployment
-from tests.support.host import Reply, from_now, instant, wait_until
+from tests.support.host import Reply, from_now, instant, punctual, wait_until
 from tests.support.sinks import Request, Sink
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("abandoned")]
@@ -87,6 +89,19 @@ def test_the_printed_commands_work(deployment: Deployment) -> None:
         replies.append(deployment.api.send(method, url, body))
 
     assert [reply.status for reply in replies] == [201, 200, 204]
+
+
+def test_the_command_line_speaks_to_it_too(deployment: Deployment) -> None:
+    key, secret = CREDENTIALS
+    done = punctual(
+        *("jobs", "list", "--json", "--sigv4", "--region", REGION),
+        url=deployment.api.url,
+        AWS_ACCESS_KEY_ID=key,
+        AWS_SECRET_ACCESS_KEY=secret,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "abandoned" in {json.loads(line)["id"] for line in done.stdout.splitlines()}
 
 
 def test_a_request_that_is_not_signed_is_turned_away(deployment: Deployment) -> None:

@@ -93,7 +93,7 @@ def unticked(deployment: Deployment) -> Iterator[None]:
 @pytest.mark.usefixtures("unticked")
 def test_a_doubled_tick_hands_every_slot_over_once(deployment: Deployment, target: Sink) -> None:
     """The API dies before it hands the slot over, so that the tick has to; and it comes thrice."""
-    at = from_now(20)
+    at = from_now(8)
     leave_to_the_tick(deployment, "ticked", at, target)
 
     minutes = [at - timedelta(days=1), at - timedelta(days=1), at - timedelta(days=2)]
@@ -111,7 +111,7 @@ def test_a_doubled_tick_hands_every_slot_over_once(deployment: Deployment, targe
 def test_a_dispatch_killed_between_send_and_claim_doubles_nothing(
     deployment: Deployment, target: Sink
 ) -> None:
-    at = from_now(20)
+    at = from_now(8)
     leave_to_the_tick(deployment, "sent", at, target)
 
     # Its message comes back after this and not after 65 s.

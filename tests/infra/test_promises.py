@@ -178,10 +178,10 @@ def test_executors_are_bounded(templates: Any) -> None:
     for function in ("execute-fast", "execute-slow"):
         assert mapping_of(dev, function).properties["ScalingConfig"] == {"MaximumConcurrency": 50}
     assert mapping_of(prod, "execute-slow").properties["ScalingConfig"] == {
-        "MaximumConcurrency": 500
+        "MaximumConcurrency": 200
     }
     fast = mapping_of(prod, "execute-fast").properties
-    assert fast["ProvisionedPollerConfig"] == {"MinimumPollers": 10, "MaximumPollers": 200}
+    assert fast["ProvisionedPollerConfig"] == {"MinimumPollers": 10, "MaximumPollers": 50}
     assert "ScalingConfig" not in fast, "AWS refuses both"
 
 
