@@ -270,6 +270,29 @@ def test_what_is_closed_is_unavailable(database: Database) -> None:
         notes(database)
 
 
+def test_closing_waits_for_the_work_that_runs_and_refuses_what_comes_later(
+    database: Database,
+) -> None:
+    closed = threading.Event()
+
+    def close() -> None:
+        database.close()
+        closed.set()
+
+    with ThreadPoolExecutor(2) as pool:
+
+        def work() -> str:
+            pool.submit(close)
+            until(lambda: database._coming == 1)
+            assert not closed.is_set()
+            return note(database, "in time")()
+
+        assert pool.submit(database.transact, work).result() == "in time"
+        assert closed.wait(PATIENCE)
+    with pytest.raises(StoreUnavailable, match="closed"):
+        database.transact(note(database, "late"))
+
+
 def test_closing_leaves_one_whole_file(file_database: Database, tmp_path: Path) -> None:
     file_database.transact(note(file_database, "kept"))
     notes(file_database)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from punctual.adapters.sqlite import run_queue
 from punctual.adapters.sqlite.engine import HomeInUse, SqliteEngine
 from punctual.adapters.sqlite.schema import MIGRATIONS, NewerDatabase, UnusableDatabase
 from punctual.core.jobs import Lane
@@ -172,6 +173,19 @@ class TestMessages:
             assert self.received(engine, seconds=59) == []
             assert self.received(engine, seconds=60) == ["hidden"]
             assert engine.queue.next_at() is None
+
+    def test_a_long_queue_is_taken_up_page_by_page(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(run_queue, "PAGE", 3)
+        names = [f"m.{number}" for number in range(10)]
+        with SqliteEngine.open(home, clock=FakeClock()) as engine:
+            engine.queue.send([outgoing(name) for name in names])
+
+        with SqliteEngine.open(home, clock=FakeClock()) as engine:
+            assert self.received(engine) == names
+            engine.queue.send([outgoing("next")])
+            assert self.received(engine) == ["next"]
 
     def test_a_receipt_never_names_another_message(self, home: Path) -> None:
         """The newest message is gone; the next one does not take its number."""

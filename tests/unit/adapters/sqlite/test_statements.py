@@ -111,17 +111,11 @@ def statements_of(module: ModuleType) -> Iterator[str]:
             yield value
 
 
-WHOLE_TABLES = {
-    run_queue._ALL,  # once, when the engine is opened
-    beats._BEATS,  # as many rows as there are groups of shards
-}
-
 EVERY_STATEMENT = [
     *(
         statement
         for module in (beats, job_store, run_queue, run_store, watch_list)
         for statement in statements_of(module)
-        if statement not in WHOLE_TABLES
     ),
     next(rows.update_of(("state", "result")).portions([[0] * 7]))[0],
     *map(sweep.delete_expired, sweep.TABLES),

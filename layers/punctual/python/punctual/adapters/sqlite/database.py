@@ -148,8 +148,13 @@ class Database:
         self._after_commit.append(callback)
 
     def close(self) -> None:
-        """Fold the log into the file and let go of it. Nobody may be using it any more."""
-        self._closed = True
+        """Commit what is written, fold the log into the file and let go of it.
+
+        Whoever comes later finds the database closed. Readers must have ended.
+        """
+        with self._own_turn():
+            self._commit()
+            self._closed = True
         self._checkpoint_due.set()
         if self._checkpointer is not None:
             self._checkpointer.join()

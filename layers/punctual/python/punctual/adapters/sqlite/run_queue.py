@@ -30,10 +30,13 @@ _HIDE = ForRows(
 
 _ACKNOWLEDGE = ForRows("DELETE FROM messages WHERE id IN ({rows})", width=1)
 
-_ALL = (
+_PAGE = (
     "SELECT json_group_array(json_array(id, tenant, job_id, incarnation, name, visible_at))"
-    " FROM messages"
+    " FROM (SELECT * FROM messages WHERE id > ? ORDER BY id LIMIT ?)"
 )
+
+PAGE = 10_000
+"""Messages read at a time when the database is opened."""
 
 _Waiting = tuple[int, int, RunKey]
 """When a message is delivered, its id, and what it is about."""
@@ -52,16 +55,22 @@ class SqliteRunQueue:
         self._received: set[int] = set()
         """Ids of messages that are neither hidden nor acknowledged since they were received."""
         self._listeners: list[Callable[[], None]] = []
-        last_id = 0
-        jobs: dict[JobKey, JobKey] = {}
-        for row_id, tenant, job_id, incarnation, name, visible_at in database.select(_ALL):
-            job = JobKey(tenant, job_id)
-            # Most messages are about one of few jobs, so one key serves them all.
-            key = RunKey(jobs.setdefault(job, job), incarnation, name)
-            self._waiting.append((visible_at, row_id, key))
-            last_id = max(last_id, row_id)
-        heapq.heapify(self._waiting)
+        last_id = self._take_up()
         self._ids = count(last_id + 1)
+
+    def _take_up(self) -> int:
+        """Have every message wait that the database holds; return the greatest id."""
+        jobs: dict[JobKey, JobKey] = {}
+        last_id = 0
+        while rows := self._database.select(_PAGE, (last_id, PAGE)):
+            for row_id, tenant, job_id, incarnation, name, visible_at in rows:
+                job = JobKey(tenant, job_id)
+                # Most messages are about one of few jobs, so one key serves them all.
+                key = RunKey(jobs.setdefault(job, job), incarnation, name)
+                self._waiting.append((visible_at, row_id, key))
+                last_id = row_id
+        heapq.heapify(self._waiting)
+        return last_id
 
     def send(self, messages: Sequence[Outgoing]) -> Sequence[bool]:
         """See `RunQueue.send`; within a work they can be received once that is committed."""
