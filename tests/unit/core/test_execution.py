@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 
 from punctual.core.calls import Answer, CallError, ErrorType, Verdict
-from punctual.core.execution import Go, decide, judge_attempt
-from punctual.core.jobs import Epoch, JobState, Policy
+from punctual.core.execution import Go, decide, judge_attempt, may_be_left_out
+from punctual.core.jobs import CatchUp, Epoch, JobState, Policy
 from punctual.core.retry import RetryPolicy
 from punctual.core.runs import Ending, Failure, Run, RunState
 from tests.support.builders import DAY, HOUR, MINUTE, SECOND, a_job, a_run, a_run_key
@@ -81,6 +81,25 @@ class TestDecide:
         epochs = (Epoch(schedule_revision=2, since=NINE),)
 
         assert decide(run, a_job(epochs=epochs), now=SLOT) is Go.CALL
+
+
+class TestMayBeLeftOut:
+    """Only a run that a catch-up rule could concern pays for another read."""
+
+    def test_a_run_that_starts_on_time_was_not_left_out(self) -> None:
+        job = a_job(policy=Policy(catch_up=CatchUp.NONE))
+
+        assert not may_be_left_out(started(), job, now=SLOT + SECOND)
+        assert may_be_left_out(started(), job, now=SLOT + MINUTE)
+
+    def test_a_job_that_was_never_changed_leaves_nothing_out_when_it_runs_all(self) -> None:
+        assert not may_be_left_out(started(), a_job(), now=SLOT + HOUR)
+
+    def test_a_slot_that_an_earlier_rule_left_out_does_not_run_under_a_later_one(self) -> None:
+        """Found by the simulation: left out, then run, since an edit had changed the rule."""
+        job = a_job(policy=Policy(catch_up=CatchUp.ALL), updated_at=SLOT + 2 * MINUTE)
+
+        assert may_be_left_out(started(), job, now=SLOT + HOUR)
 
 
 class TestJudgeAttempt:

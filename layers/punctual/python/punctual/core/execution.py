@@ -59,8 +59,10 @@ def may_be_left_out(run: Run, job: Job | None, *, now: datetime) -> bool:
     visit that was stopped, or by a request that nobody waits for any more.
     """
     slot = run.key.slot
-    if job is None or slot is None or job.policy.catch_up is CatchUp.ALL:
+    if job is None or slot is None:
         return False
+    if job.policy.catch_up is CatchUp.ALL and job.updated_at == job.created_at:
+        return False  # a job that was changed may have had another rule before
     # Half of what makes a slot late, since the clock of the visit may be another one.
     return now > slot + LATE_AFTER / 2 or (job.resumed_at is not None and slot <= job.resumed_at)
 
