@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -57,7 +58,7 @@ SLACK = timedelta(milliseconds=250)
 def moto_engine(clock: FakeClock, _: Path) -> Iterator[AwsEngine]:
     """Open the engine over moto, within the process; its folder stays empty."""
     with mock_aws():
-        yield make_engine(client("dynamodb"), client("sqs"), clock=clock, batches=False)
+        yield make_engine(*_clients(), clock=clock, batches=False)
 
 
 def ministack_engine(endpoint: str) -> OpenAwsEngine:
@@ -65,9 +66,15 @@ def ministack_engine(endpoint: str) -> OpenAwsEngine:
 
     @contextmanager
     def open_engine(clock: FakeClock, _: Path) -> Iterator[AwsEngine]:
-        yield make_engine(client("dynamodb", endpoint), client("sqs", endpoint), clock=clock)
+        yield make_engine(*_clients(endpoint), clock=clock)
 
     return open_engine
+
+
+@cache
+def _clients(endpoint: str | None = None) -> "tuple[DynamoDBClient, SQSClient]":
+    """Return the clients of every engine there: to make them costs more than most tests."""
+    return client("dynamodb", endpoint), client("sqs", endpoint)
 
 
 def client(service: Any, endpoint: str | None = None) -> Any:
