@@ -9,7 +9,7 @@ from punctual.local.terminal import Terminal
 from punctual.ports import Clock, Message
 from punctual.services.execute import Execute, Handled
 
-TAKEN_AT_ONCE = 100
+TAKEN_AT_ONCE = 250
 """Runs started in one transaction; more would keep the first of them waiting for the last."""
 
 HELD_MAX = 5_000
