@@ -22,6 +22,9 @@ ROOT = Path(__file__).parents[2]
 BACKLOG = 4096
 HEAD_MAX = 2**20
 
+TURNS_TO_CONNECT = 5
+"""How often the loop goes round, at most, until a connection that was accepted is served."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -95,6 +98,33 @@ class Peer:
     def reset(self) -> None:
         """Break the connection off."""
         self._writer.transport.abort()
+
+    @property
+    def closing(self) -> bool:
+        """Whether this end closes the connection, or has closed it."""
+        return self._writer.is_closing()
+
+    async def closed(self) -> None:
+        """Close the connection, if it is open, and return when it is closed."""
+        self.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+
+    async def next_request(self, *, connection: int) -> Request:
+        """Read the next request, of a connection with this number."""
+        lines = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, target, _ = lines[0].split(" ")
+        parts = [line.partition(":") for line in lines[1:-2]]
+        headers = tuple((name, value.strip()) for name, _, value in parts)
+        size = sum(int(value) for name, value in headers if name.lower() == "content-length")
+        return Request(
+            body=await self._reader.readexactly(size),
+            at=datetime.now(UTC),
+            connection=connection,
+            method=method,
+            target=target,
+            headers=headers,
+        )
 
 
 Behaviour = Callable[[Request, Peer], Awaitable[None]]
@@ -240,56 +270,45 @@ class Server:
         self._record = record
         self._closed = closed
         self._numbers = count(1)
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], Peer] = {}
 
     async def start(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> int:
         """Listen on the loopback interface; return the port."""
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", port, backlog=BACKLOG, limit=HEAD_MAX, ssl=tls
+            self._connected, "127.0.0.1", port, backlog=BACKLOG, limit=HEAD_MAX, ssl=tls
         )
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
     async def stop(self) -> None:
         """Stop listening, and break off what is open."""
+        # A server that is closed while it takes a connection on loses it, still open.
+        for listener in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+        for _ in range(TURNS_TO_CONNECT):
+            await asyncio.sleep(0)
         self._server.close()
-        for connection in self._connections:
-            connection.cancel()
+        for peer in self._connections.values():
+            peer.reset()
+        for task in self._connections:
+            task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
-        number = next(self._numbers)
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = Peer(reader, writer)
+        task = asyncio.create_task(self._serve(peer, number=next(self._numbers)))
+        self._connections[task] = peer
+        task.add_done_callback(self._connections.pop)
+
+    async def _serve(self, peer: Peer, *, number: int) -> None:
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                while not writer.is_closing():
-                    request = await _read_request(reader, connection=number)
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                while not peer.closing:
+                    request = await peer.next_request(connection=number)
                     await self._record(request)(request, peer)
         finally:
-            peer.close()
-            with suppress(OSError, asyncio.CancelledError):
-                await writer.wait_closed()
+            await peer.closed()
             self._closed()
-
-
-async def _read_request(reader: asyncio.StreamReader, *, connection: int) -> Request:
-    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
-    method, target, _ = first.split(" ")
-    headers = tuple((name, value.strip()) for name, _, value in (x.partition(":") for x in lines))
-    size = sum(int(value) for name, value in headers if name.lower() == "content-length")
-    body = await reader.readexactly(size)
-    return Request(
-        at=datetime.now(UTC),
-        connection=connection,
-        method=method,
-        target=target,
-        headers=headers,
-        body=body,
-    )
 
 
 class Sink:
