@@ -193,7 +193,7 @@ class TestAStart:
 
         deployed.at(SLOT).execute(messages)
 
-        assert leases == [SLOT + EXECUTOR_LIVES + LEASE_MARGIN]
+        assert leases == [SLOT + EXECUTOR_LIVES + 5 * SECOND]
 
 
 class TestAfterTheStart:

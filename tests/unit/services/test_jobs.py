@@ -487,6 +487,16 @@ class TestChangingTheSlots:
         ]
         assert {s for s in deployed.states().values() if s.terminal} == {RunState.SUCCEEDED}
 
+    def test_hands_over_at_once_what_is_near_by_the_new_schedule(
+        self, deployed: Deployment
+    ) -> None:
+        deployed.create(every(HOUR))
+
+        deployed.at(LATER).edit(every(5 * SECOND))
+        deployed.run_until(LATER + 6 * SECOND, ticks=False)
+
+        assert [at for at, _ in deployed.targets.calls] == [LATER + 5 * SECOND]
+
     def test_takes_away_the_queued_rows_that_it_left_behind(self, deployed: Deployment) -> None:
         deployed.create(every(MINUTE))
         deployed.at(LATER - 10 * MINUTE)
