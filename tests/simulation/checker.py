@@ -6,7 +6,7 @@ no decision of it for granted.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -17,12 +17,14 @@ from punctual.core.instants import epoch_ms, from_epoch_ms, parse_instant
 from tests.simulation.expressions import Item
 from tests.simulation.faults import Mishap
 from tests.simulation.lambdas import Died, Ended, Environment, Invocation
+from tests.simulation.ledger import Ledger
 from tests.simulation.loop import Loop
 from tests.simulation.queues import Queued, SimulatedQueue
+from tests.simulation.reckoning import Counts, Reckoning
 from tests.simulation.scenario import MINUTE, Scenario
 from tests.simulation.sites import kind_of, standing_of
 from tests.simulation.table import Address, SimulatedTable
-from tests.simulation.targets import TargetServer
+from tests.simulation.targets import Effect
 from tests.simulation.trace import Trace
 from tests.simulation.users import Users, Wish
 
@@ -32,6 +34,8 @@ OPEN = frozenset({"queued", "running", "retrying"})
 
 UNAVAILABLE = "StoreUnavailable"
 """The one error that an invocation may end with by itself: its caller tries again."""
+
+FAULT_OF_OURS = 500
 
 LOOKED_AT_WITHIN = 2 * MINUTE + 1000
 """A message may go for a watch row that looks at the run this soon after it can go on."""
@@ -46,16 +50,15 @@ class Violation:
     story: str
 
     def __str__(self) -> str:
-        return f"{self.invariant} at {from_epoch_ms(self.at):%H:%M:%S.%f}"[:-3] + f": {self.story}"
+        return f"{self.invariant} at {clock(self.at)}: {self.story}"
 
 
 @dataclass(slots=True)
 class Attempt:
     """An attempt as its START left it."""
 
-    owner: str
     number: int
-    invocation: Invocation | None
+    invocation: Invocation
     started_at: int
 
 
@@ -64,6 +67,7 @@ class Called:
     """A call that left."""
 
     run: str
+    slot: int
     attempt: int
     environment: Environment
     key: str
@@ -94,10 +98,16 @@ class Checker:
         self._watched: dict[Address, Counter[int]] = {}
         """Minutes of the watch rows that name a run."""
         self._attempts: dict[tuple[Address, str], Attempt] = {}
+        self._starts: dict[tuple[str, int], Attempt] = {}
         self._open: dict[int, Called] = {}
         self._keys: dict[str, str] = {}
         self._runs: dict[str, str] = {}
         self._launched: dict[str, int] = {}
+        self.ledger = Ledger(skew=self.scenario.skew)
+        self._counted: Counter[str] = Counter(
+            runs=0, claims=0, last_claims=0, watch_rows=0, dispatches=0, creates=0
+        )
+        self.stale_stretches: set[Address] = set()
         self._in_bound = Mishap.CLOCKS_FAR_APART not in self.scenario.profile.rates
 
     def fail(self, invariant: str, story: str) -> None:
@@ -117,6 +127,10 @@ class Checker:
                 self._job_written(address, before, after)
             case "watch":
                 self._watch_written(address, before, after)
+            case "stretch" if before is None and after is not None:
+                self._stretch_written(address, after)
+            case "beat":
+                self._counted["dispatches"] += 1
             case _:
                 pass
 
@@ -127,6 +141,8 @@ class Checker:
     def _run_written(self, address: Address, before: Item | None, after: Item | None) -> None:
         run = name_of(address)
         now = self.loop.now
+        if before is None:
+            self._counted["runs"] += 1
         if before is not None and _state(before) not in OPEN:
             if after is None:
                 if int(before["ttl"]["N"]) * 1000 > now:
@@ -136,6 +152,8 @@ class Checker:
                     "I1",
                     f"the outcome of {run} was {_state(before)} and became {_state(after)}",
                 )
+        if before is not None and _state(before) == "running":
+            self._check_holder(address, before, after)
         if after is None:
             return
         if before is not None:
@@ -151,47 +169,83 @@ class Checker:
             self.fail("I9", f"{run} has ended and will never be forgotten")
         self._note_start(address, before, after)
 
+    def _check_holder(self, address: Address, before: Item, after: Item | None) -> None:
+        """Nobody may touch a run that a process works on, but to ask that process to stop."""
+        if after is not None and after.get("owner") == before["owner"]:
+            return
+        holder = self._attempts.get((address, before["owner"]["S"]))
+        if holder is None or not self._in_bound:
+            return
+        writer = self.writer.invocation if self.writer is not None else None
+        alive = not holder.invocation.ended and not holder.invocation.environment.was_frozen
+        if alive and writer is not holder.invocation:
+            became = "taken away" if after is None else _state(after)
+            self.fail(
+                "I2",
+                f"{name_of(address)} became {became} by {self.writer.name}, while attempt "
+                f"{holder.number} of {holder.invocation.name} worked on it",
+            )
+
     def _note_start(self, address: Address, before: Item | None, after: Item) -> None:
         if _state(after) != "running":
             return
         owner = after["owner"]["S"]
         if before is not None and before.get("owner", {}).get("S") == owner:
             return
-        if before is not None and _state(before) == "running":
-            self._check_takeover(address, before)
-        invocation = self.writer.invocation if self.writer is not None else None
-        self._attempts[address, owner] = Attempt(
-            owner, int(after["attempt"]["N"]), invocation, self.loop.now
-        )
-
-    def _check_takeover(self, address: Address, before: Item) -> None:
-        """Nobody may take over from a process that is alive and works on the run."""
-        holder = self._attempts.get((address, before["owner"]["S"]))
-        if holder is None or holder.invocation is None or not self._in_bound:
-            return
-        if holder.invocation.ended or holder.invocation.environment.was_frozen:
-            return
-        self.fail(
-            "I2",
-            f"{name_of(address)} was taken over by {self.writer.name} while attempt "
-            f"{holder.number} of {holder.invocation.name} was alive",
-        )
+        invocation: Invocation = self.writer.invocation
+        if before is not None and _state(before) == "retrying":
+            early = int(before["retry_at"]["N"]) - invocation.environment.now
+            if early > 0:
+                self.fail("I5", f"{name_of(address)} was tried again {early} ms too early")
+        attempt = Attempt(int(after["attempt"]["N"]), invocation, self.loop.now)
+        self._attempts[address, owner] = attempt
+        self._starts[name_of(address), attempt.number] = attempt
 
     def _job_written(self, address: Address, before: Item | None, after: Item | None) -> None:
-        if before is None or after is None:
+        if after is None:
             return
-        same_life = before["incarnation"] == after["incarnation"]
+        self._count_job_write(before, after)
+        if before is None or before["revision"] != after["revision"]:
+            invocation = self.writer.invocation
+            self.ledger.job_written(
+                address[0],
+                before,
+                after,
+                now=self.loop.now,
+                invocation=invocation,
+                wish=self._serves.get(invocation),
+            )
+        if before is None or before["incarnation"] != after["incarnation"]:
+            return
         changed = before["schedule_revision"] != after["schedule_revision"]
-        resumed = _state(before) == "paused" and _state(after) == "active"
-        if same_life and not changed and not resumed:
+        resumed = _state(before) == "paused" and _state(after) != "paused"
+        if not changed and not resumed:
             was, is_ = _pointer(before), _pointer(after)
-            if was is not None and is_ is not None and is_ < was:
+            if is_ is not None and (was is None or is_ < was):
                 self.fail("I8", f"the pointer of {address[0]} went back from {was} to {is_}")
-            if was is None and is_ is not None:
-                self.fail("I8", f"the pointer of {address[0]} came back at {is_}")
+
+    def _stretch_written(self, address: Address, stretch: Item) -> None:
+        """Tell a stretch that came too late: its visit stood still, or its write was under way.
+
+        By then others have accounted for these slots, or the job is gone; whoever reads such a
+        stretch finds the runs of its slots, or no job.
+        """
+        job = self.table.items[address[0], "JOB"]
+        pointer = _pointer(job)
+        passed = pointer is None or pointer > int(stretch["since"]["N"])
+        if job["incarnation"] != stretch["incarnation"] or _state(job) == "deleted" or passed:
+            self.stale_stretches.add(address)
+
+    def _count_job_write(self, before: Item | None, after: Item) -> None:
+        if before is None:
+            self._counted["creates"] += 1
+        elif before["revision"] == after["revision"]:
+            self._counted["claims"] += 1
+            self._counted["last_claims"] += "next_slot" not in after
 
     def _watch_written(self, address: Address, before: Item | None, after: Item | None) -> None:
-        minute = epoch_ms(parse_instant(address[1].partition("#")[0].removesuffix("Z") + ":00Z"))
+        minute = self.minute_of(address[1])
+        self._counted["watch_rows"] += before is None
         for run in references_of(after):
             self._watched.setdefault(run, Counter())[minute] += 1
         for run in references_of(before):
@@ -202,6 +256,10 @@ class Checker:
             row = self.table.items.get(run)
             if row is not None and _state(row) in OPEN:
                 self._check_watched(run, row)
+
+    def minute_of(self, sort: str) -> int:
+        """Return the minute in a watch row's sort key."""
+        return epoch_ms(parse_instant(sort.partition("#")[0].removesuffix("Z") + ":00Z"))
 
     def _check_watched(self, address: Address, row: Item) -> None:
         """Every run without an outcome has a watch row, or a job that is due still."""
@@ -243,19 +301,13 @@ class Checker:
         now = self.loop.now
         goes_on = max(now, int(row["lease_until"]["N"]), int(row["retry_at"]["N"]))
         looked_at = min(self._watched.get(address, {}), default=None)
-        if looked_at is None or looked_at > goes_on + LOOKED_AT_WITHIN + self._skew_max():
+        if looked_at is None or looked_at > goes_on + LOOKED_AT_WITHIN + 2 * self.scenario.skew:
             self.fail(
                 "I7",
                 f"the message {message.message_id} about {name_of(address)} was deleted while "
                 f"that is {standing_of(row, now=now)}, and the watch looks "
                 + ("never" if looked_at is None else f"at {from_epoch_ms(looked_at):%H:%M}"),
             )
-
-    def _skew_max(self) -> int:
-        rates = self.scenario.profile.rates
-        if Mishap.CLOCKS_FAR_APART in rates:
-            return 20_000
-        return 5000 if Mishap.CLOCKS_APART in rates else 0
 
     # What targets see
 
@@ -264,14 +316,15 @@ class Checker:
         assert isinstance(owner, Environment), "processes call"
         headers = {name.lower(): value for name, value in call.headers}
         key = headers.get("idempotency-key", "")
-        called = Called(call.run_id, call.attempt, owner, key, self.loop.now)
+        slot = slot_of(call.run_id)
+        called = Called(call.run_id, slot, call.attempt, owner, key, self.loop.now)
         self.calls.append(called)
         self._open[id(call)] = called
         self.trace.add(owner.name, f"calls the target for {call.run_id}, attempt {call.attempt}")
         self._check_key(called)
         self._check_alone(called)
-        slot = slot_of(call.run_id)
-        if slot is not None and owner.now < slot:
+        self._check_wanted(called)
+        if owner.now < slot:
             self.fail("I5", f"{call.run_id} was called {slot - owner.now} ms before its slot")
         if self._in_bound and not owner.was_frozen:
             last = self._launched.get(call.run_id, 0)
@@ -288,6 +341,27 @@ class Checker:
             )
         if self._runs.setdefault(called.key, called.run) != called.run:
             self.fail("I4", f"{called.run} and {self._runs[called.key]} share {called.key}")
+
+    def _check_wanted(self, called: Called) -> None:
+        """No attempt that began after a delete, a pause or a cancel had been answered may call."""
+        started = self._starts.get((called.run, called.attempt))
+        if started is None:
+            self.fail("I6", f"{called.run} was called without a start")
+            return
+        why = self.ledger.why_not(called.run, attempt=called.attempt, started_at=started.started_at)
+        why = why or self._why_cancelled(called.run, started_at=started.started_at)
+        if why is not None:
+            self.fail(
+                "I6",
+                f"attempt {called.attempt} of {called.run} began at {clock(started.started_at)} "
+                f"and called, though {why}",
+            )
+
+    def _why_cancelled(self, run: str, *, started_at: int) -> str | None:
+        for wish in self.users.wishes:
+            if wish.verb == f"cancel {run}" and wish.was_granted_before(started_at):
+                return f"the run had been cancelled at {clock(wish.answered_at)}"
+        return None
 
     def _check_alone(self, called: Called) -> None:
         if not self._in_bound or called.environment.was_frozen:
@@ -315,6 +389,9 @@ class Checker:
     def invocation_ended(self, invocation: Invocation, ended: Ended) -> None:
         """An invocation ended; only what was done to it may make it fail."""
         error = ended.error
+        answer = ended.result if isinstance(ended.result, dict) else {}
+        if answer.get("statusCode") == FAULT_OF_OURS:
+            self.fail("I0", f"{invocation.name} answered with a fault of our own")
         if error is None or isinstance(error, Died) or type(error).__name__ == UNAVAILABLE:
             return
         self.fail("I0", f"{invocation.name} failed by itself: {error!r}")
@@ -329,11 +406,28 @@ class Checker:
         """Things did not come to rest in time."""
         self.fail("I14", f"after {timedelta(hours=2)} there is left: {', '.join(left[:5])}")
 
-    def at_rest(self, *, server: TargetServer, queues: Mapping[str, SimulatedQueue]) -> None:
+    def at_rest(self, *, effects: Sequence[Effect]) -> None:
         """Check what holds once nothing is left to be done."""
-        for address, item in self.table.items.items():
-            if kind_of(address) == "run" and _state(item) in OPEN:
-                self.fail("I10", f"{name_of(address)} is {_state(item)} and stays so")
+        reckoning = Reckoning(
+            scenario=self.scenario,
+            table=self.table,
+            ledger=self.ledger,
+            wishes=self.users.wishes,
+            calls=self.calls,
+            effects=effects,
+            units=self.units,
+            counts=Counts(**self._counted),
+            cancelled=frozenset(self.users.cancels),
+            stale_stretches=frozenset(self.stale_stretches),
+            now=self.loop.now,
+        )
+        for invariant, story in reckoning.findings():
+            self.fail(invariant, story)
+
+
+def clock(at: int | None) -> str:
+    """Write an instant as the time of day."""
+    return "never" if at is None else f"{from_epoch_ms(at):%H:%M:%S.%f}"[:-3]
 
 
 def name_of(address: Address) -> str:
@@ -349,10 +443,11 @@ def key_of(address: Address) -> RunKey:
     return RunKey(JobKey(tenant, job_id), int(incarnation), name)
 
 
-def slot_of(run_id: str) -> int | None:
+def slot_of(run_id: str) -> int:
     """Return the slot in a run's id."""
     slot = RunKey(JobKey("", ""), 1, run_id.partition(".")[2]).slot
-    return None if slot is None else epoch_ms(slot)
+    assert slot is not None, "the run of a slot is named for it"
+    return epoch_ms(slot)
 
 
 def references_of(row: Item | None) -> list[Address]:

@@ -7,7 +7,6 @@ invocation to the next, has a clock that may be wrong, and can die or freeze at 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -60,8 +59,8 @@ class Network(Protocol):
         """Answer an AWS call of an invocation."""
         ...
 
-    def load(self, environment: "Environment") -> Loaded:
-        """Load an environment's code."""
+    def process(self, environment: "Environment") -> "Process":
+        """Return a process for an environment."""
         ...
 
     def targets(self, environment: "Environment") -> Any:
@@ -96,6 +95,7 @@ class Invocation:
     name: str
     environment: "Environment"
     event: Any
+    began_at: int
     deadline: int
     strand: Strand | None = None
     calls: int = 0
@@ -131,37 +131,25 @@ class Environment:
         self._dice = dice
         self._network = network
         self._drawn = 0
-        self._loaded: Loaded | None = None
-        self._targets: Any = None
+        self.targets = network.targets(self)
+        self._process: Process | None = None
 
     @property
-    def loaded(self) -> Loaded:
-        """The code, loaded with the first invocation."""
-        if self._loaded is None:
-            self._loaded = self._network.load(self)
-            self._wire(self._loaded.wirings)
-        return self._loaded
+    def process(self) -> "Process":
+        """The process, which begins with the first invocation."""
+        if self._process is None:
+            self._process = self._network.process(self)
+            self._process.host = self
+        return self._process
 
-    def _wire(self, roots: Sequence[Any]) -> None:
-        """Give the composition roots this machine's clock, chance, network and variables."""
-        self._targets = self._network.targets(self)
-        own = {
-            "clock": HostClock(self, self._loop),
-            "chance": HostChance(self),
-            "boto3": SimpleNamespace(client=partial(self._network.client, self.program)),
-            "targets": lambda: self._targets,
-        }
-        for root in roots:
-            for name, thing in list(vars(root).items()):
-                if name in own:
-                    setattr(root, name, own[name])
-                elif name.endswith("Settings"):
-                    setattr(root, name, _Told(thing, self.function.variables))
+    def client(self, service: str, *, config: Any) -> Any:
+        """Return a client of an AWS service, as `boto3.client` does."""
+        return self._network.client(self.program, service, config=config)
 
-    def die(self) -> None:
-        """Lose every connection."""
-        if self._targets is not None:
-            self._targets.disappear()
+    def release(self) -> "Process | None":
+        """Give the process away, if one has begun."""
+        process, self._process = self._process, None
+        return process
 
     @property
     def now(self) -> int:
@@ -190,32 +178,60 @@ class Environment:
         return self._network.exchange(self.invocation, service, operation, request)
 
 
-class HostClock:
-    """Fills `Clock` with one machine's, which may be wrong."""
+class Process:
+    """The code as one environment has loaded it, wired to whatever host it runs on.
 
-    def __init__(self, host: Environment, loop: Loop) -> None:
-        self._host = host
-        self._loop = loop
+    Most run on one host for their life. Those that keep nothing of what they did may go on to
+    another, which saves their long start.
+    """
+
+    host: Environment
+
+    def __init__(self, loaded: Loaded, variables: Mapping[str, str]) -> None:
+        """Give the composition roots the host's clock, chance, network and variables."""
+        self.handler = loaded.handler
+        own = {
+            "clock": _Clock(self),
+            "chance": _Chance(self),
+            "boto3": SimpleNamespace(client=self._client),
+            "targets": lambda: self.host.targets,
+        }
+        for root in loaded.wirings:
+            for name, thing in list(vars(root).items()):
+                if name in own:
+                    setattr(root, name, own[name])
+                elif name.endswith("Settings"):
+                    setattr(root, name, _Told(thing, variables))
+
+    def _client(self, service: str, *, config: Any) -> Any:
+        return self.host.client(service, config=config)
+
+
+class _Clock:
+    """Fills `Clock` with the host's, which may be wrong."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
 
     def now(self) -> datetime:
-        return from_epoch_ms(self._host.now)
+        return from_epoch_ms(self._process.host.now)
 
     def sleep(self, duration: timedelta) -> None:
         if duration > timedelta(0):
-            self._host.sleep(-(-duration // MILLISECOND))
+            self._process.host.sleep(-(-duration // MILLISECOND))
 
 
-class HostChance:
-    """Fills `Chance` with one machine's."""
+class _Chance:
+    """Fills `Chance` with the host's."""
 
-    def __init__(self, host: Environment) -> None:
-        self._host = host
+    def __init__(self, process: Process) -> None:
+        self._process = process
 
     def token(self) -> str:
-        return self._host.token()
+        return self._process.host.token()
 
     def draw(self) -> float:
-        return self._host.draw()
+        return self._process.host.draw()
 
 
 class _Told:
@@ -249,6 +265,7 @@ class Lambda:
         self._made: dict[str, int] = {}
         self._invoked: dict[str, int] = {}
         self.invocations: list[Invocation] = []
+        self.all_environments: list[Environment] = []
 
     def has_room(self, function: FunctionDefinition) -> bool:
         """Say whether another invocation may begin."""
@@ -268,6 +285,7 @@ class Lambda:
             name=name,
             environment=environment,
             event=event,
+            began_at=self.loop.now + wait,
             deadline=self.loop.now + wait + _ms(function.timeout),
         )
         environment.invocation = invocation
@@ -303,6 +321,7 @@ class Lambda:
             network=self.network,
         )
         environments.append(environment)
+        self.all_environments.append(environment)
         return environment
 
     def _begin(self, invocation: Invocation, end: Callable[[Ended], None]) -> None:
@@ -310,7 +329,7 @@ class Lambda:
 
         def work() -> None:
             try:
-                handler = environment.loaded.handler.lambda_handler
+                handler = environment.process.handler.lambda_handler
                 ended = Ended(result=handler(invocation.event, Context(invocation, self.loop)))
             except GreenletExit:
                 ended = Ended(error=Died("killed"))
@@ -324,6 +343,8 @@ class Lambda:
         invocation.strand.resume(lambda: None)
 
     def _time_is_up(self, invocation: Invocation, end: Callable[[Ended], None]) -> None:
+        if invocation.strand is None or invocation.strand.over:
+            return
         if not invocation.ended:
             end(Ended(error=Died("its time was up")))
         if invocation.environment.frozen_until > self.loop.now:
@@ -335,9 +356,9 @@ class Lambda:
 
     def kill(self, invocation: Invocation) -> None:
         """Kill the process that an invocation runs in."""
-        if invocation.strand is not None:
+        if invocation.strand is not None and not invocation.strand.over:
             invocation.strand.kill()
-        invocation.environment.die()
+            invocation.environment.targets.disappear()
 
     def _remove(self, environment: Environment) -> None:
         environments = self.environments[environment.function.name]

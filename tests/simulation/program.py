@@ -25,13 +25,8 @@ STATEFUL = ("punctual.runtime.wiring", "punctual.runtime.api_wiring")
 """Modules that keep what they made, so that every execution environment has its own."""
 
 
-QUIET = {
-    "POWERTOOLS_LOG_LEVEL": "CRITICAL",
-    "POWERTOOLS_METRICS_DISABLED": "true",
-    "POWERTOOLS_METRICS_NAMESPACE": "Punctual",
-    "POWERTOOLS_SERVICE_NAME": "simulation",
-}
-"""What the environment says while the code is loaded and run: its reports are not looked at."""
+QUIET = {"POWERTOOLS_LOG_LEVEL": "CRITICAL", "POWERTOOLS_SERVICE_NAME": "simulation"}
+"""What the environment says while the code is loaded and run: its logs are not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +55,21 @@ class Program:
         self._modules: dict[str, ModuleType] = {}
         self.clients: dict[tuple[str, str], Any] = {}
         """AWS clients as this version configures them, by service and configuration."""
+        self.spare: list[Any] = []
+        """Processes of the API that wait for another host."""
         # Whatever cannot be loaded fails here and not in the middle of a simulated night.
         with patch.dict(os.environ, QUIET):
+            self.module("punctual.runtime.observability").metrics = _NoMetrics()
             self.module(WIRING)
         missing = self._finder.unused()
         assert not missing, f"these edits were never applied: {missing}"
 
     def module(self, name: str) -> Any:
         """Return a module of this copy."""
-        with self._in_place():
-            return import_module(name)
+        if name not in self._modules:
+            with self._in_place():
+                import_module(name)
+        return self._modules[name]
 
     def load(self, handler: str) -> Loaded:
         """Load a handler's module as a new process would, with a wiring of its own."""
@@ -92,6 +92,16 @@ class Program:
             sys.meta_path.remove(self._finder)
             self._modules = _take_out()
             sys.modules.update(others)
+
+
+class _NoMetrics:
+    """Counts nothing: the library keeps its counts on a class, for one invocation at a time."""
+
+    def add_metric(self, *_args: object, **_named: object) -> None:
+        pass
+
+    def log_metrics(self, handler: Any) -> Any:
+        return handler
 
 
 def _forget(name: str) -> None:

@@ -1,8 +1,9 @@
 """Users of the API: they ask for things, and ask again under the same key when no answer comes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tests.simulation.dice import Dice
@@ -20,6 +21,10 @@ PATIENCE = 30 * SECOND
 """How long a user waits for an answer."""
 
 TRIES = 6
+
+UNAVAILABLE = 503
+
+NOT_FOUND = 404
 
 
 @dataclass(eq=False, kw_only=True)
@@ -40,6 +45,17 @@ class Wish:
         """Whether the user was told that it is done."""
         return self.status is not None and self.status < 300
 
+    def was_granted_before(self, at: int) -> bool:
+        """Whether the user had been told by then that it is done."""
+        # A delete whose first answer was lost finds nothing when it is repeated.
+        done = self.granted or (self.verb == "delete" and self.status == NOT_FOUND)
+        return done and self.answered_at is not None and self.answered_at < at
+
+    @property
+    def made(self) -> bool:
+        """Whether the user was told that there is a job as wished."""
+        return self.granted and self.verb in {"create", "edit"}
+
 
 @dataclass(kw_only=True)
 class Users:
@@ -52,6 +68,8 @@ class Users:
     api: Callable[[Json, Wish, Callable[[Ended], None]], None]
     trace: Trace
     wishes: list[Wish] = field(default_factory=list)
+    cancels: list[str] = field(default_factory=list)
+    """Runs whose cancel was asked for."""
 
     def __post_init__(self) -> None:
         self._strands: dict[str, Strand] = {}
@@ -60,44 +78,62 @@ class Users:
     def begin(self) -> None:
         """Let every user begin."""
         for plan in self.scenario.jobs:
-            self._strands[plan.name] = self.loop.start(lambda plan=plan: self._live(plan))  # type: ignore[misc]
+            for number, steps in enumerate(plan.users):
+                work = partial(self._live, plan, steps)
+                self._strands[f"{plan.name} ({number})"] = self.loop.start(work)
 
     def busy(self) -> list[str]:
-        """Return the jobs whose users are not done."""
-        return [job for job, strand in self._strands.items() if not strand.over]
+        """Return the users who are not done."""
+        return [user for user, strand in self._strands.items() if not strand.over]
 
     def leave(self) -> None:
         """Let everybody go."""
         for strand in self._strands.values():
             strand.kill()
 
-    def _live(self, plan: JobPlan) -> None:
-        strand = self._strand()
-        for step in plan.steps:
-            strand.sleep(max(0, step.at - self.loop.now))
-            self._ask(plan, step)
+    def _live(self, plan: JobPlan, steps: Sequence[Step]) -> None:
+        for step in steps:
+            self._strand().sleep(max(0, step.at - self.loop.now))
+            if step.verb == "cancel":
+                self._cancel(plan)
+            else:
+                self._ask(plan.name, step.verb, _request(plan, step), body=step.body)
+
+    def _cancel(self, plan: JobPlan) -> None:
+        """Cancel one of the runs that have no outcome yet."""
+        listed = self._ask(plan.name, "list", _event("GET", f"/v1/jobs/{plan.name}/runs"))
+        runs = [
+            run["id"]
+            for run in listed.answer.get("items", ())
+            if run["state"] in {"queued", "running", "retrying"}
+        ]
+        if runs:
+            # The last of the list is the next one due.
+            run = self.dice.one_of(runs[-2:], "cancelled", self._requests)
+            self.cancels.append(run)
+            self._ask(plan.name, f"cancel {run}", _event("POST", f"/v1/runs/{run}/cancel"))
 
     def _strand(self) -> Strand:
         strand = self.loop.running
         assert strand is not None, "users wait"
         return strand
 
-    def _ask(self, plan: JobPlan, step: Step) -> None:
-        wish = Wish(job=plan.name, verb=step.verb, body=step.body, called_at=self.loop.now)
+    def _ask(self, job: str, verb: str, request: Json, *, body: Json | None = None) -> Wish:
+        """Ask for something until there is an answer; an unavailable service is asked again."""
+        wish = Wish(job=job, verb=verb, body=body, called_at=self.loop.now)
         self.wishes.append(wish)
-        self.trace.add("user", f"{step.verb} {plan.name} {step.body or ''}")
-        request = _request(plan, step)
+        self.trace.add("user", f"{verb} {job} {body or ''}")
         for _ in range(TRIES):
             response = self._send(request, wish)
             if response is not None:
                 wish.status = response["statusCode"]
                 wish.answer = json.loads(response.get("body") or "{}")
-                if wish.status != 503:
+                if wish.status != UNAVAILABLE:
                     break
-            pause = self.dice.between(500, 8000, "user waits", self._requests)
-            self._strand().sleep(pause)
+            self._strand().sleep(self.dice.between(500, 8000, "user waits", self._requests))
         wish.answered_at = self.loop.now
-        self.trace.add("user", f"{step.verb} {plan.name} → {wish.status} {wish.answer}"[:300])
+        self.trace.add("user", f"{verb} {job}: {wish.status} {wish.answer}"[:300])
+        return wish
 
     def _send(self, request: Json, wish: Wish) -> Json | None:
         """Send a request; None when no answer comes in time."""
@@ -111,7 +147,7 @@ class Users:
         def arrange(wake: Wake) -> None:
             def then(ended: Ended) -> None:
                 if ended.error is not None:
-                    answer: Json = {"statusCode": 503}
+                    answer: Json = {"statusCode": UNAVAILABLE}
                 else:
                     answer = ended.result
                 if not silent:
@@ -125,28 +161,33 @@ class Users:
 
 
 def _request(plan: JobPlan, step: Step) -> Json:
-    """Make the event of an HTTP API, as it calls a function."""
-    method, path, headers = "POST", f"/v1/jobs/{plan.name}/{step.verb}", {}
+    """Make the request for a step."""
     match step.verb:
         case "create" if plan.key is not None:
-            path, headers = "/v1/jobs", {"idempotency-key": plan.key}
+            return _event("POST", "/v1/jobs", body=step.body, key=plan.key)
         case "create" | "edit":
-            method, path = "PUT", f"/v1/jobs/{plan.name}"
+            return _event("PUT", f"/v1/jobs/{plan.name}", body=step.body)
         case "delete":
-            method, path = "DELETE", f"/v1/jobs/{plan.name}"
-        case _:
-            pass
-    body = None if step.body is None else json.dumps(step.body)
-    return {
+            return _event("DELETE", f"/v1/jobs/{plan.name}")
+        case verb:
+            return _event("POST", f"/v1/jobs/{plan.name}/{verb}")
+
+
+def _event(method: str, path: str, *, body: Json | None = None, key: str | None = None) -> Json:
+    """Make the event with which an HTTP API calls a function."""
+    headers = {"content-type": "application/json"}
+    if key is not None:
+        headers["idempotency-key"] = key
+    event: Json = {
         "version": "2.0",
         "rawPath": path,
         "rawQueryString": "",
-        "headers": {"content-type": "application/json", **headers},
+        "headers": headers,
         "requestContext": {
             "http": {"method": method, "path": path, "sourceIp": "192.0.2.1"},
             "authorizer": {"iam": {"accountId": TENANT}},
             "stage": "$default",
         },
         "isBase64Encoded": False,
-        **({} if body is None else {"body": body}),
     }
+    return event if body is None else event | {"body": json.dumps(body)}

@@ -24,9 +24,10 @@ from tests.simulation.lambdas import (
     FunctionDefinition,
     Invocation,
     Lambda,
+    Process,
 )
 from tests.simulation.loop import Loop, Wake
-from tests.simulation.program import QUIET, Loaded, Program
+from tests.simulation.program import QUIET, Program
 from tests.simulation.queues import Queued, SimulatedQueue, SimulatedQueues
 from tests.simulation.scenario import Scenario
 from tests.simulation.sites import purpose_of
@@ -54,6 +55,9 @@ WRITES = frozenset(
         "ChangeMessageVisibilityBatch",
     }
 )
+
+LOOK_AHEAD = 6 * MINUTE
+"""More than any dispatch looks ahead."""
 
 CONVERGES_WITHIN = 120 * MINUTE
 """After the last fault; the longest way back to order is a chain of second looks."""
@@ -203,11 +207,15 @@ class World:
                     break
                 self.loop.step()
             if self.checker.violation is None:
-                self.checker.at_rest(server=self.server, queues=self.queues)
+                self.checker.at_rest(effects=self.server.effects)
             for invocation in self.lambdas.invocations:
                 if invocation.strand is not None:
                     invocation.strand.kill()
             self.users.leave()
+            for environment in self.lambdas.all_environments:
+                # The API keeps nothing of what it did, and takes long to start.
+                if environment.function.name == "api" and (process := environment.release()):
+                    environment.program.spare.append(process)
 
     # Ticks
 
@@ -220,6 +228,8 @@ class World:
             self._at_rest = True
             return
         self._tick_at(minute + MINUTE)
+        if not self._has_work() and not self.dice.chance(0.1, "idle tick", minute):
+            return  # one that finds nothing does nothing
         strikes, now = self.faults.strikes, self.loop.now
         stop = self.scenario.ticks_stop
         if (
@@ -242,12 +252,22 @@ class World:
                 lambda: self.lambdas.invoke(self.functions["tick"], event, lambda _: None),
             )
 
+    def _has_work(self) -> bool:
+        """Say whether a tick would find anything."""
+        soon = self.loop.now + LOOK_AHEAD
+        for (pk, sk), item in self.table.items.items():
+            if pk.startswith("W#") and self.checker.minute_of(sk) <= soon:
+                return True
+            if sk == "JOB" and "due_at" in item and int(item["due_at"]["N"]) <= soon:
+                return True
+        return False
+
     def _is_at_rest(self) -> bool:
         """Say whether nothing is left to be done, by anybody."""
         return self.loop.now > self.scenario.ends and not self._what_is_left()
 
     def _what_is_left(self) -> list[str]:
-        left = [f"user of {job}" for job in self.users.busy()]
+        left = [f"the user {user}" for user in self.users.busy()]
         left += [i.name for i in self.lambdas.invocations if not i.ended]
         for queue in self.queues.values():
             if queue.name not in {"dead-letters"}:
@@ -277,12 +297,7 @@ class World:
         return self.dice.between(5, 80, "lag", write)
 
     def _skew(self, environment: str) -> int:
-        if self._has(Mishap.CLOCKS_FAR_APART):
-            bound = 10_000
-        elif self._has(Mishap.CLOCKS_APART):
-            bound = 2490
-        else:
-            return 0
+        bound = self.scenario.skew
         return self.dice.between(-bound, bound, "skew", environment)
 
     def _make_queues(self) -> dict[str, SimulatedQueue]:
@@ -343,9 +358,13 @@ class World:
             program.clients[key] = make_client(service, config)
         return program.clients[key]
 
-    def load(self, environment: Environment) -> Loaded:
-        """See `Network.load`."""
-        return environment.program.load(environment.function.handler)
+    def process(self, environment: Environment) -> Process:
+        """See `Network.process`."""
+        program, function = environment.program, environment.function
+        if function.name == "api" and program.spare:
+            spare: Process = program.spare.pop()
+            return spare
+        return Process(program.load(function.handler), function.variables)
 
     def targets(self, environment: Environment) -> SimulatedTargets:
         """See `Network.targets`."""

@@ -1,0 +1,133 @@
+"""What users did with each job, and when it came into force, read off the writes of the job."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tests.simulation.expressions import Item
+from tests.simulation.lambdas import Invocation
+from tests.simulation.oracle import Life, Period, Window
+from tests.simulation.scenario import TENANT
+from tests.simulation.users import Wish
+
+Json = dict[str, Any]
+
+ADMITS_STRETCHES = frozenset({"latest", "none"})
+"""Catch-up rules that leave slots out."""
+
+
+@dataclass(eq=False, kw_only=True)
+class JobLife(Life):
+    """One life of a job."""
+
+    partition: str
+    incarnation: int
+    created: Window
+    created_by: Wish
+    bodies: list[Json] = field(default_factory=list)
+    """Every definition that was in force, as users wrote it."""
+    deleted_for: Wish | None = None
+    paused_for: list[tuple[Wish | None, Wish | None]] = field(default_factory=list)
+    """Whose wish each pause was, and each end of one."""
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether a catch-up rule may have left slots out."""
+        return any(body.get("catch_up", "all") in ADMITS_STRETCHES for body in self.bodies)
+
+    @property
+    def most_once(self) -> bool:
+        """Whether every definition asked for one attempt at most."""
+        return all(body.get("delivery") == "at_most_once" for body in self.bodies)
+
+    @property
+    def deadline_ms(self) -> int:
+        """The shortest start deadline of all."""
+        return int(1000 * min(body.get("start_deadline_seconds", 3600) for body in self.bodies))
+
+
+@dataclass(kw_only=True)
+class Ledger:
+    """Every life of every job."""
+
+    skew: int
+    """How wrong a clock may be, in milliseconds."""
+    lives: dict[tuple[str, int], JobLife] = field(default_factory=dict)
+    committed: set[Wish] = field(default_factory=set)
+    """Wishes that led to a write of their job."""
+
+    def of_partition(self, partition: str) -> Iterator[JobLife]:
+        """Yield the lives of a job."""
+        return (life for life in self.lives.values() if life.partition == partition)
+
+    def why_not(self, run_id: str, *, attempt: int, started_at: int) -> str | None:
+        """Say why an attempt that began then may not call; None when it may."""
+        job, _, _ = run_id.partition(".")
+        name, _, incarnation = job.partition("~")
+        life = self.lives.get((f"J#{TENANT}#{name}", int(incarnation or 1)))
+        if life is None:
+            return "there is no such job"
+        if life.deleted_for is not None and life.deleted_for.was_granted_before(started_at):
+            return f"its job had been deleted at {life.deleted_for.answered_at}"
+        for pause, resume in life.paused_for:
+            over = resume is not None and resume.called_at <= started_at
+            if attempt == 1 and pause and pause.was_granted_before(started_at) and not over:
+                return f"its job had been paused at {pause.answered_at}"
+        return None
+
+    def job_written(
+        self,
+        partition: str,
+        before: Item | None,
+        after: Item,
+        *,
+        now: int,
+        invocation: Invocation,
+        wish: Wish | None,
+    ) -> None:
+        """Read a write of a job; `wish` is whose request the invocation answers."""
+        window = Window(low=invocation.began_at - self.skew, high=now + self.skew)
+        incarnation = int(after["incarnation"]["N"])
+        if wish is not None:
+            self.committed.add(wish)
+        if before is None or before["incarnation"] != after["incarnation"]:
+            assert wish is not None, "jobs come into being by request"
+            assert wish.body is not None, "a create has a body"
+            life = JobLife(
+                partition=partition, incarnation=incarnation, created=window, created_by=wish
+            )
+            self.lives[partition, incarnation] = life
+            self._add_period(life, wish.body, after, since=window)
+            return
+        life = self.lives[partition, incarnation]
+        was, is_ = before["state"]["S"], after["state"]["S"]
+        if is_ == "deleted":
+            life.deleted = life.deleted or window
+            life.deleted_for = life.deleted_for or wish
+        elif was == "paused" and is_ != "paused":
+            life.pauses[-1] = (life.pauses[-1][0], window)
+            life.paused_for[-1] = (life.paused_for[-1][0], wish)
+        elif was != "paused" and is_ == "paused":
+            life.pauses.append((window, None))
+            life.paused_for.append((wish, None))
+        elif wish is not None and wish.body is not None:
+            since = life.pauses[-1][0] if is_ == "paused" else window
+            self._add_period(life, wish.body, after, since=since)
+
+    def _add_period(self, life: JobLife, body: Json, job: Item, *, since: Window) -> None:
+        schedule = body["schedule"]
+        life.bodies.append(body)
+        every = schedule.get("every_seconds", 0)
+        anchor = int(job["updated_at"]["N"]) + int(every * 1000)
+        last = life.periods[-1] if life.periods else None
+        if last is not None and every and _interval(last.schedule) == _interval(schedule):
+            anchor = last.anchor  # writing the same interval again keeps its slots
+        period = Period(schedule=schedule, since=since, anchor=anchor)
+        if last is not None and last.since == since:
+            life.periods[-1] = replace(period)  # the earlier one was never in force
+        else:
+            life.periods.append(period)
+
+
+def _interval(schedule: Json) -> tuple[float, bool]:
+    return schedule.get("every_seconds", 0), "start_at" in schedule
