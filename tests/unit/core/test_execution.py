@@ -1,6 +1,7 @@
 """What an executor decides once it holds a run, and what it makes of an answer."""
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.support.clock import NINE
 SLOT = NINE + MINUTE
 
 
-def started(attempt: int = 1, *, slot: datetime = SLOT, **fields: object) -> Run:
+def started(attempt: int = 1, *, slot: datetime = SLOT, **fields: Any) -> Run:
     return a_run(slot, state="running", attempt=attempt, **fields)
 
 
