@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,15 +17,18 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--span", type=float, help="seconds that the slots lie within")
     parser.add_argument("--deployed-times", action="store_true", help="leases as in production")
     parser.add_argument("--receives", type=int, help="receives until a queue gives up")
     parser.add_argument("--folder", type=Path, help="where logs and data stay; else nowhere")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started ends, too
     drill = Drill(
         engine=options.engine,
         kills=options.kills,
         runs=options.runs,
         seed=options.seed,
+        span=options.span,
         deployed_times=options.deployed_times,
         receives_max=options.receives,
     )

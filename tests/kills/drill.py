@@ -73,6 +73,8 @@ class Drill:
     kills: int
     runs: int
     seed: int
+    span: float | None = None
+    """Seconds that the slots lie within; None for about as long as the kills take."""
     deployed_times: bool = False
     """Of AWS: with leases as long as they are in production."""
     receives_max: int | None = None
@@ -91,7 +93,7 @@ def carry_out(drill: Drill, folder: Path, *, say: Callable[[str], None]) -> dict
     dice, began = Random(drill.seed), time.monotonic()
     target = Target(Random(dice.random()), slowest=SLOWEST_SECONDS)
     with sink(target.act) as listening, drill.open(folder) as field:
-        span = drill.kills * field.seconds_per_kill
+        span = drill.span or drill.kills * field.seconds_per_kill
         witness = Witness(field)
         for planned in plan(drill.runs, span=span, dice=dice):
             witness.make(planned, url=listening.url)

@@ -61,8 +61,10 @@ def plan(runs: int, *, span: float, dice: Random) -> Iterator[Planned]:
     while left:
         period = dice.choice(PERIODS)
         most = max(1, min(SLOTS_MAX, left, int(span / 2 / period)))
-        # One slot in so many is a job of its own; the others come in long rows.
-        count = 1 if dice.random() < ONCE * (most + 1) / 2 else dice.randint((most + 1) // 2, most)
+        least = (most + 1) // 2
+        # Jobs of one slot are as many as make up their share of the slots.
+        share = ONCE * (least + most) / 2
+        count = 1 if dice.random() < share / (share + 1 - ONCE) else dice.randint(least, most)
         yield Planned(
             job_id=f"job-{number}",
             offset=timedelta(seconds=dice.uniform(0, span - (count - 1) * period)),
