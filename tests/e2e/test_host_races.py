@@ -95,7 +95,7 @@ def staggered(*, begin: datetime, by: timedelta = STAGGER) -> dict[str, datetime
 
 def create_staggered(api: Api, sink: SinkProcess) -> dict[str, datetime]:
     """Create jobs of a run each second; return their first slots."""
-    wanted = staggered(begin=from_now(2))
+    wanted = staggered(begin=from_now(1))
     with ThreadPoolExecutor(CLIENTS) as pool:
         first = pool.map(lambda name: each_second(api, name, sink, start_at=wanted[name]), wanted)
     return dict(zip(wanted, first, strict=True))
@@ -127,7 +127,7 @@ def states(api: Api, name: str, *, until: datetime) -> dict[str, str]:
     return found
 
 
-def settled(sink: SinkProcess, *, quiet: float = 1.5) -> list[Request]:
+def settled(sink: SinkProcess, *, quiet: float = 1.3) -> list[Request]:
     """Return the requests that came, once slots have passed in which more would have come."""
     time.sleep(quiet)
     return sink.requests()
@@ -165,8 +165,8 @@ def test_no_run_starts_after_pause_has_returned_and_after_resume_none_is_missing
             if request.at > deed.answered_at:
                 assert started_at(api, request) <= deed.answered_at, deed
 
-    for name in first:
-        api.ask("POST", f"/v1/jobs/{name}/resume")
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(lambda name: api.ask("POST", f"/v1/jobs/{name}/resume"), first))
     until = from_now(0.2)
     requests = by_job(settled(sink))
     for name, start in first.items():
