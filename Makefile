@@ -33,7 +33,7 @@ check: .venv/ready node_modules/ready  ## what CI runs, in its order
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(MAKE) test
-	$(BIN)/python -m infra.app
+	CDK_OUTDIR=cdk.out $(BIN)/python -m infra.app
 
 test: .venv/ready node_modules/ready  ## every kind of test that needs no account
 	$(BIN)/pytest -n 2

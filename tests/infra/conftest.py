@@ -1,11 +1,15 @@
 """The template of every stage, synthesised once."""
 
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+# The CDK starts Node as it is imported: the one of this project, whatever else the machine has.
+os.environ.setdefault("JSII_NODE", str(Path(sys.executable).with_name("node")))
 
 from infra.config import STAGES
 from tests.support.templates import Template, synthesise
@@ -13,16 +17,8 @@ from tests.support.templates import Template, synthesise
 Templates = Callable[[str], Template]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def node() -> Iterator[None]:
-    """Have the CDK run on the Node of this project, whatever the machine has."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JSII_NODE", str(Path(sys.executable).with_name("node")))
-        yield
-
-
 @pytest.fixture(scope="session")
-def templates(node: None) -> Templates:
+def templates() -> Templates:
     """Return the template of a stage by its name."""
     return cache(lambda stage: synthesise(STAGES[stage]))
 
