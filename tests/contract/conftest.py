@@ -26,7 +26,10 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         case "moto":
             open_engine = moto_engine
         case _:
-            open_engine = ministack_engine(request.getfixturevalue("ministack"))
+            open_engine = ministack_engine(
+                request.getfixturevalue("ministack"),
+                dynamodb=request.config.getoption("--dynamodb", default=None),
+            )
     with open_engine(FakeClock(), tmp_path) as engine:
         yield engine
 

@@ -60,6 +60,7 @@ def walk(engine: Engine, *, prefix: str, limit: int) -> list[str]:
         page = engine.jobs.list("acme", prefix=prefix, after=after, limit=limit)
         assert len(page.jobs) <= limit
         found += [job.key.job_id for job in page.jobs]
+        assert len(found) == len(set(found)), "a walk that goes in circles"
         after = page.last_job_id
         if after is None:
             return found
