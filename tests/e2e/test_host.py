@@ -33,8 +33,7 @@ pytestmark = pytest.mark.e2e
 DISK_BYTES = 600_000
 
 LATE_MAX_SECONDS = 0.25
-"""For nine starts in ten: an idle machine is ten times better, but one that also runs tests has a
-disk that now and then keeps a commit waiting. `make bench` says how late starts really are."""
+"""Far above what an idle machine shows, so that one that also runs tests passes."""
 
 
 @pytest.fixture
@@ -72,6 +71,9 @@ def test_runs_start_at_their_slots_once_each_and_are_there_after_a_restart(
         running.api.put(f"once-{number}", schedule={"at": instant(at)}, target=http(sink.url))
     wait_until(lambda: len(running.api.ended("each-second")) >= 6, within=60)
 
+    names = [f"once-{number}" for number in range(20)] + ["each-second"]
+    before = [run for name in names for run in running.api.ended(name)]
+
     assert running.stop() == 0
     running.start()
 
@@ -85,18 +87,21 @@ def test_runs_start_at_their_slots_once_each_and_are_there_after_a_restart(
     steps = {later - earlier for earlier, later in pairwise(each_second)}
     assert steps == {timedelta(seconds=1)}
 
-    runs = [run for name in (*by_job, "each-second") for run in running.api.ended(name)]
-    late = [run["lateness_seconds"] for run in runs]
+    after = [run for name in names for run in running.api.ended(name)]
+    assert [run for run in after if run in before] == before, "what was recorded is there"
+    assert {run["state"] for run in after} == {"succeeded"}
+    assert all(run["result"]["status_code"] == 200 for run in after)
+    assert "succeeded 200 in" in running.output(), "a line for every run"
+
+    # Those of before the stop: what came due while nobody was there is as late as that took.
+    late = [run["lateness_seconds"] for run in before]
     print(  # noqa: T201 - a figure for whoever runs this
         f"lateness of {len(late)} starts, ms: p50 {1000 * percentile(late, 0.5):.0f},"
         f" p99 {1000 * percentile(late, 0.99):.0f}"
     )
-    assert len(runs) >= 26
-    assert {run["state"] for run in runs} == {"succeeded"}
-    assert all(run["result"]["status_code"] == 200 for run in runs)
+    assert len(late) >= 26
     assert min(late) >= 0
-    assert percentile(late, 0.9) <= LATE_MAX_SECONDS
-    assert "succeeded 200 in" in running.output(), "a line for every run"
+    assert percentile(late, 0.99) <= LATE_MAX_SECONDS
 
 
 def test_kill_9_in_the_middle_of_200_runs_loses_none_and_doubles_no_outcome(
