@@ -7,8 +7,9 @@ from threading import Event
 from time import monotonic
 
 import pytest
+from aiohttp import ClientTimeout
 
-from punctual.adapters.targets import connections
+from punctual.adapters.targets import connections, exchange
 from punctual.adapters.targets.http import HttpTargets
 from punctual.core.calls import BODY_KEPT_MAX, BODY_READ_MAX, Answer, CallError, ErrorType
 from tests.emulator.targets.conftest import OpenTargets
@@ -91,6 +92,22 @@ def test_a_target_that_accepts_no_connection_ends_the_call_at_its_deadline(
 
     assert given.error is not None
     assert given.error.type == ErrorType.TIMEOUT
+
+
+def test_a_connection_has_less_time_than_the_call_and_its_addresses_share_it(
+    targets: HttpTargets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow job gets fourteen minutes; whether a target is there at all is known sooner."""
+    shares = {addresses: limit.sock_connect for addresses, limit in exchange._TIMEOUTS.items()}
+    assert shares == {1: 10.0, 2: 5.0, 3: 10 / 3, 4: 2.5}
+    soon = ClientTimeout(total=None, sock_connect=0.2)
+    monkeypatch.setitem(exchange._TIMEOUTS, 1, soon)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        given = answer_to(targets, a_call(f"https://127.0.0.1:{listener.getsockname()[1]}/"))
+
+    assert given.error == CallError(
+        type=ErrorType.CONNECTION, message="no connection to the target: it does not answer"
+    )
 
 
 def test_a_name_server_that_does_not_answer_ends_the_call_at_its_deadline(
