@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-aws check test bench bench-cron coverage synth openapi format lock clean
+.PHONY: help run run-aws check test kills test-dynamodb-local bench bench-cron coverage synth openapi format lock clean
 
 help:  ## say what there is
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,13 @@ check: .venv/ready node_modules/ready  ## what CI runs, in its order
 test: .venv/ready node_modules/ready  ## every kind of test that needs no account
 	$(BIN)/pytest -n 2
 	$(BIN)/pytest -m "(emulator or e2e) and not nightly" $(LOOPBACK)
+
+kills: .venv/ready  ## processes killed and held while runs go on (ARGS="--engine aws --kills 200 --runs 2000")
+	@$(BIN)/python -m tests.kills $(ARGS)
+
+test-dynamodb-local: .venv/ready  ## the stores on a DynamoDB Local that runs already (AT=http://127.0.0.1:8000)
+	@test -n "$(AT)" || { echo "start DynamoDB Local, and name it: make $@ AT=http://127.0.0.1:8000" >&2; exit 2; }
+	$(BIN)/pytest -m "emulator and not nightly" $(LOOPBACK) --dynamodb $(AT) tests/contract
 
 bench: .venv/ready  ## the host on this machine under load, as JSON lines (ARGS="w1 w3 --rounds 3")
 	@$(BIN)/python -m benchmarks.workloads $(ARGS)

@@ -7,6 +7,11 @@ import pytest
 from infra.ministack import ministack as run_ministack
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the contract of the stores be asked of another DynamoDB than MiniStack's."""
+    parser.addoption("--dynamodb", metavar="URL", help="DynamoDB for the tests of the contract")
+
+
 @pytest.fixture(scope="session")
 def ministack() -> Iterator[str]:
     """Run one MiniStack for the tests of a session, and yield its address."""

@@ -61,20 +61,27 @@ def moto_engine(clock: FakeClock, _: Path) -> Iterator[AwsEngine]:
         yield make_engine(*_clients(), clock=clock, batches=False)
 
 
-def ministack_engine(endpoint: str) -> OpenAwsEngine:
-    """Say how to open the engine over a MiniStack that runs, with a table and queues of its own."""
+def ministack_engine(endpoint: str, *, dynamodb: str | None = None) -> OpenAwsEngine:
+    """Say how to open the engine over a MiniStack that runs, with a table and queues of its own.
+
+    Args:
+        endpoint: Where it answers.
+        dynamodb: Where another DynamoDB answers, which is to hold the table.
+    """
 
     @contextmanager
     def open_engine(clock: FakeClock, _: Path) -> Iterator[AwsEngine]:
-        yield make_engine(*_clients(endpoint), clock=clock)
+        yield make_engine(*_clients(endpoint, dynamodb or endpoint), clock=clock)
 
     return open_engine
 
 
 @cache
-def _clients(endpoint: str | None = None) -> "tuple[DynamoDBClient, SQSClient]":
+def _clients(
+    endpoint: str | None = None, dynamodb: str | None = None
+) -> "tuple[DynamoDBClient, SQSClient]":
     """Return the clients of every engine there: to make them costs more than most tests."""
-    return client("dynamodb", endpoint), client("sqs", endpoint)
+    return client("dynamodb", dynamodb), client("sqs", endpoint)
 
 
 def client(service: Any, endpoint: str | None = None) -> Any:
