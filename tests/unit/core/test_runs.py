@@ -191,6 +191,15 @@ def test_a_start_counts_the_attempt_and_a_takeover_counts_on() -> None:
     assert takeover.lease_until == LATER
 
 
+def test_a_start_ends_the_wait_and_its_reason() -> None:
+    waited = replace(SITUATIONS["waited"], reason="full")
+
+    started = after(MOVES["start"][0], waited)
+
+    assert started is not None
+    assert (started.retry_at, started.reason) == (None, None)
+
+
 def test_a_wait_takes_its_start_back_because_nothing_was_called() -> None:
     waiting = after(MOVES["wait"][0], SITUATIONS["mine"])
 
