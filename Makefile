@@ -8,6 +8,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" \
 	$(UPGRADE)
+PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
 LOOPBACK := --allow-hosts=127.0.0.1,::1,localhost
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -36,8 +37,8 @@ check: .venv/ready node_modules/ready  ## what CI runs, in its order
 	CDK_OUTDIR=cdk.out $(BIN)/python -m infra.app
 
 test: .venv/ready node_modules/ready  ## every kind of test that needs no account
-	$(BIN)/pytest -n 2
-	$(BIN)/pytest -m "(emulator or e2e) and not nightly" $(LOOPBACK)
+	$(PYTEST)
+	$(PYTEST) -m "(emulator or e2e) and not nightly" $(LOOPBACK)
 
 kills: .venv/ready  ## processes killed and held while runs go on (ARGS="--engine aws --kills 200 --runs 2000")
 	@$(BIN)/python -m tests.kills $(ARGS)
@@ -53,7 +54,7 @@ bench-cron: .venv/ready  ## slots beside croniter and cronsim, as JSON lines (AR
 	@$(BIN)/python -m benchmarks.cron $(ARGS)
 
 coverage: .venv/ready  ## which branches the fast tests never took
-	$(BIN)/pytest -n 2 --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
 
 synth: .venv/ready node_modules/ready  ## the CloudFormation templates, in cdk.out/
 	node_modules/.bin/cdk synth --quiet $(ARGS)

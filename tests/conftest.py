@@ -12,6 +12,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--dynamodb", metavar="URL", help="DynamoDB for the tests of the contract")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together, on one of several workers, the tests that share what is costly to make."""
+    for item in items:
+        if "deployment" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("deployed"))
+        elif item.path.parent.name in {"e2e", "infra"}:
+            item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+
+
 @pytest.fixture(scope="session")
 def ministack() -> Iterator[str]:
     """Run one MiniStack for the tests of a session, and yield its address."""
