@@ -289,6 +289,21 @@ class TestARowThatIsMissing:
         assert looked.inserted == 1
         assert (the_run(deployed).state, the_run(deployed).reason) == ("skipped", "paused")
 
+    def test_is_owed_by_a_paused_job_though_its_pointer_stands_before_the_slot(
+        self, deployed: Deployment
+    ) -> None:
+        """Nobody visits it while it is paused: else it would be looked at for as long as that."""
+        job = deployed.job()
+        paused = replace(job, state=JobState.PAUSED, paused_at=SLOT, next_slot=SLOT, revision=2)
+        deployed.engine.jobs.change(paused, seen=job)
+        deployed.watch(KEY, at=LOOK)
+
+        deployed.at(LOOK).look()
+        deployed.run_until(LOOK + HOUR)
+
+        assert (the_run(deployed).state, the_run(deployed).reason) == ("skipped", "paused")
+        assert deployed.watched() == {}
+
     def test_is_owed_by_a_job_that_has_handed_over_its_last_slot(
         self, deployed: Deployment
     ) -> None:

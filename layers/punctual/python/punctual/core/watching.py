@@ -157,9 +157,10 @@ def examine(
             return Finding(verb=Verb.DROP)
         assert slot is not None, "an owed run has a slot"
         assert job is not None, "a job that is gone owes nothing"
-        if job.next_slot is not None and job.next_slot <= slot:
+        if job.due_at is not None and job.due_at <= slot:
             # A visit is to hand it over, or to leave it out. It may be doing so now, and its row
             # may have been voided after the visit met it: so this look is not to be the last one.
+            # A paused job is visited by nobody: what it owes is inserted, and skipped at its start.
             return Finding(verb=Verb.LOOK_AGAIN, look_at=look_after(max(slot, now)))
         due = max(slot, now)
         return Finding(verb=Verb.INSERT, send_at=due, look_at=look_after(due))
