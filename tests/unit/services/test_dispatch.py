@@ -11,16 +11,18 @@ import pytest
 
 from punctual.core.dispatch import (
     AHEAD_MAX,
+    LATE_AFTER,
     LOOK_AHEAD,
     SLOTS_PER_VISIT_MAX,
     plan_visit,
 )
 from punctual.core.identity import RunKey
 from punctual.core.jobs import CatchUp, Delivery, Job, JobState, Policy
-from punctual.core.runs import RunState, Start
+from punctual.core.runs import RunState, Start, VoidQueued
 from punctual.core.schedules import Cron, Schedule
 from punctual.core.watching import LOOK_AFTER
 from punctual.ports import Outgoing
+from punctual.services.dispatch import ROWS_AT_ONCE
 from tests.support.builders import (
     DAY,
     HOUR,
@@ -35,7 +37,7 @@ from tests.support.builders import (
 )
 from tests.support.clock import NINE
 from tests.support.deployment import EVERY_SHARD, JOB, Deployment, a_deployment
-from tests.support.mishaps import Calls, Died, Flaky, every_death
+from tests.support.mishaps import Calls, Died, Flaky, UnansweredMoves, every_death
 
 NEVER = NINE + 365 * DAY
 
@@ -376,6 +378,60 @@ class TestAnOutage:
         assert deployed.dispatch().jobs == 1
         counts = [s.count for s in deployed.engine.runs.stretches(JOB, incarnation=1)]
         assert counts == [39, 20]
+
+    def test_every_run_that_stands_among_many_late_slots_is_found(
+        self, deployed: Deployment
+    ) -> None:
+        """They come in several pages: a visit of a dense job died before its claim."""
+        key = a_job_key("dense")
+        job = deployed.store(dense(policy=Policy(catch_up=CatchUp.NONE)))
+        deployed.replaced["jobs"] = Flaky(deployed.engine.jobs, claim={0})
+        deployed.make_dispatch().visit(a_due_job(job))
+        deployed.replaced.pop("jobs")
+        deployed.run_until(NINE + 80 * SECOND, ticks=False)
+        begun = [slot for slot, state in deployed.states(key).items() if state.terminal]
+        assert len(begun) > 3 * ROWS_AT_ONCE
+
+        deployed.at(NINE + HOUR).dispatch()
+
+        stretches = deployed.engine.runs.stretches(key, incarnation=1)
+        late = (HOUR - LATE_AFTER) // SECOND
+        assert sum(stretch.count for stretch in stretches) == late - len(begun)
+        assert not any(stretch.holds(slot) for stretch in stretches for slot in begun)
+
+    def test_a_run_that_could_not_surely_be_taken_back_keeps_the_job_due(
+        self, deployed: Deployment
+    ) -> None:
+        job = deployed.store(a_job(policy=Policy(catch_up=CatchUp.NONE)))
+        deployed.replaced["jobs"] = Flaky(deployed.engine.jobs, claim={0})
+        deployed.make_dispatch().visit(a_due_job(job))
+        runs = UnansweredMoves(deployed.engine.runs, clock=deployed.engine.clock)
+        runs.unanswered, runs.only = [True], VoidQueued
+        deployed.replaced |= {"jobs": deployed.engine.jobs, "runs": runs}
+        deployed.at(NINE + HOUR)
+
+        assert deployed.dispatch().failed == 1
+        assert deployed.engine.runs.stretches(JOB, incarnation=1) == []
+        assert deployed.dispatch().jobs == 1
+        assert sum(s.count for s in deployed.engine.runs.stretches(JOB, incarnation=1)) == 59
+
+    def test_that_owes_more_than_the_time_suffices_for_goes_on_at_the_next_tick(
+        self, deployed: Deployment
+    ) -> None:
+        deployed.store(dense())
+        deployed.at(NINE + HOUR)
+        send = deployed.engine.queue.send
+
+        def slowly(messages: Sequence[Outgoing]) -> Sequence[bool]:
+            deployed.engine.clock.advance(20 * SECOND)
+            return send(messages)
+
+        deployed.replaced["queue"] = SimpleNamespace(send=slowly)
+
+        done = deployed.dispatch()
+
+        assert (done.finished, done.slots) == (False, 3 * SLOTS_PER_VISIT_MAX)
+        assert deployed.job(a_job_key("dense")).ordinal == 3 * SLOTS_PER_VISIT_MAX
 
     @pytest.mark.parametrize("method", ["list", "stretches"])
     def test_without_an_answer_nothing_is_left_out_and_the_job_stays_due(

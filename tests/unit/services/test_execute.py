@@ -15,7 +15,7 @@ from punctual.core.identity import RunKey
 from punctual.core.jobs import CatchUp, Delivery, Epoch, HttpTarget, Job, JobState, Policy
 from punctual.core.records import content_ref
 from punctual.core.retry import Jitter, RetryPolicy
-from punctual.core.runs import Finish, RequestCancel, Retry, Run, RunState, Start
+from punctual.core.runs import Finish, GiveUp, RequestCancel, Retry, Run, RunState, Start
 from punctual.ports import Message, Outgoing
 from punctual.services import execute as module
 from punctual.services.execute import ASK_AGAIN, HOLD_MAX
@@ -527,6 +527,22 @@ class TestAStartThatIsRefused:
 
         assert deployed.targets.calls == []
         assert outcome(deployed).state is RunState.CANCELLED
+
+    def test_by_a_death_that_somebody_else_settles_is_asked_about_again(
+        self, deployed: Deployment
+    ) -> None:
+        messages = handed_over(deployed, a_run(SLOT, max_attempts=1))
+        started_by(deployed, "dead", lease=SECOND, now=SLOT)
+        runs = UnansweredMoves(deployed.engine.runs, clock=deployed.engine.clock)
+        runs.unanswered, runs.only = [True], GiveUp
+        deployed.replaced["runs"] = runs
+
+        handled = deployed.at(SLOT + 2 * SECOND).execute(messages)
+
+        assert handled.kept == messages
+        deployed.run_until(SLOT + 10 * SECOND, ticks=False)
+        assert outcome(deployed).state is RunState.FAILED
+        assert deployed.gone == {message.receipt for message in messages}
 
     def test_before_its_retry_is_due_waits_for_it(self, deployed: Deployment) -> None:
         messages = handed_over(deployed)
