@@ -6,7 +6,7 @@ no decision of it for granted.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -25,7 +25,7 @@ from tests.simulation.scenario import MINUTE, Scenario
 from tests.simulation.sites import kind_of, standing_of
 from tests.simulation.table import Address, SimulatedTable
 from tests.simulation.targets import Effect
-from tests.simulation.trace import Trace
+from tests.simulation.trace import Trace, clock
 from tests.simulation.users import Users, Wish
 
 Json = dict[str, Any]
@@ -87,6 +87,8 @@ class Checker:
     units: Counter[str] = field(default_factory=Counter)
     """Write units paid, by kind of item."""
     calls: list[Called] = field(default_factory=list)
+    facts: Counter[str] = field(default_factory=Counter)
+    """How often a run was started, by what it was before."""
 
     table: SimulatedTable = field(init=False)
     users: Users = field(init=False)
@@ -97,6 +99,8 @@ class Checker:
         self._serves: dict[Invocation, Wish] = {}
         self._watched: dict[Address, Counter[int]] = {}
         """Minutes of the watch rows that name a run."""
+        self._looks_by: dict[Invocation, set[Address]] = {}
+        """Runs that an invocation has noted down to be looked at."""
         self._attempts: dict[tuple[Address, str], Attempt] = {}
         self._starts: dict[tuple[str, int], Attempt] = {}
         self._open: dict[int, Called] = {}
@@ -105,8 +109,12 @@ class Checker:
         self._launched: dict[str, int] = {}
         self.ledger = Ledger(skew=self.scenario.skew)
         self._counted: Counter[str] = Counter(
-            runs=0, claims=0, last_claims=0, watch_rows=0, dispatches=0, creates=0
+            runs=0, retries=0, claims=0, last_claims=0, watch_rows=0, dispatches=0, creates=0
         )
+        self.poison: list[str] = []
+        """Bodies that nobody wrote, as they were put into queues."""
+        self.unreadable: list[Address] = []
+        """Jobs that nobody can read."""
         self.stale_stretches: set[Address] = set()
         self._in_bound = Mishap.CLOCKS_FAR_APART not in self.scenario.profile.rates
 
@@ -161,6 +169,8 @@ class Checker:
             waits = _state(before) == "running" and _state(after) == "retrying"
             if is_ < was - (1 if waits else 0):
                 self.fail("I3", f"the attempt of {run} went from {was} back to {is_}")
+        if before is not None and _state(after) == "retrying":
+            self._counted["retries"] += _state(before) == "running"
         if _state(after) in OPEN:
             if "ttl" in after:
                 self.fail("I9", f"{run} is {_state(after)} and will be forgotten")
@@ -197,12 +207,14 @@ class Checker:
             early = int(before["retry_at"]["N"]) - invocation.environment.now
             if early > 0:
                 self.fail("I5", f"{name_of(address)} was tried again {early} ms too early")
+        was = "queued" if before is None else standing_of(before, now=self.loop.now)
+        self.facts[f"START of {was.partition(',')[0]}"] += 1
         attempt = Attempt(int(after["attempt"]["N"]), invocation, self.loop.now)
         self._attempts[address, owner] = attempt
         self._starts[name_of(address), attempt.number] = attempt
 
     def _job_written(self, address: Address, before: Item | None, after: Item | None) -> None:
-        if after is None:
+        if after is None or address in self.unreadable:
             return
         self._count_job_write(before, after)
         if before is None or before["revision"] != after["revision"]:
@@ -246,6 +258,9 @@ class Checker:
     def _watch_written(self, address: Address, before: Item | None, after: Item | None) -> None:
         minute = self.minute_of(address[1])
         self._counted["watch_rows"] += before is None
+        if after is not None:
+            looks = self._looks_by.setdefault(self.writer.invocation, set())
+            looks.update(references_of(after))
         for run in references_of(after):
             self._watched.setdefault(run, Counter())[minute] += 1
         for run in references_of(before):
@@ -286,7 +301,9 @@ class Checker:
         first, end = json.loads(body)["shards"]
         return first, end
 
-    def message_deleted(self, queue: SimulatedQueue, message: Queued) -> None:
+    def message_deleted(
+        self, queue: SimulatedQueue, message: Queued, invocation: Invocation
+    ) -> None:
         """A message is about to go, since its handler did not hand it back."""
         if queue.name == SHARDS.name:
             return
@@ -298,6 +315,8 @@ class Checker:
         row = self.table.items.get(address)
         if row is None or _state(row) not in OPEN:
             return
+        if address in self._looks_by.get(invocation, ()):
+            return  # what was right when it was read may have changed since
         now = self.loop.now
         goes_on = max(now, int(row["lease_until"]["N"]), int(row["retry_at"]["N"]))
         looked_at = min(self._watched.get(address, {}), default=None)
@@ -348,7 +367,12 @@ class Checker:
         if started is None:
             self.fail("I6", f"{called.run} was called without a start")
             return
-        why = self.ledger.why_not(called.run, attempt=called.attempt, started_at=started.started_at)
+        why = self.ledger.why_not(
+            called.run,
+            attempt=called.attempt,
+            started_at=started.started_at,
+            called_at=self.loop.now,
+        )
         why = why or self._why_cancelled(called.run, started_at=started.started_at)
         if why is not None:
             self.fail(
@@ -406,7 +430,7 @@ class Checker:
         """Things did not come to rest in time."""
         self.fail("I14", f"after {timedelta(hours=2)} there is left: {', '.join(left[:5])}")
 
-    def at_rest(self, *, effects: Sequence[Effect]) -> None:
+    def at_rest(self, *, effects: Sequence[Effect], dead_letters: Iterable[str]) -> None:
         """Check what holds once nothing is left to be done."""
         reckoning = Reckoning(
             scenario=self.scenario,
@@ -419,15 +443,13 @@ class Checker:
             counts=Counts(**self._counted),
             cancelled=frozenset(self.users.cancels),
             stale_stretches=frozenset(self.stale_stretches),
+            poison=self.poison,
+            dead_letters=frozenset(dead_letters),
+            unreadable=self.unreadable,
             now=self.loop.now,
         )
         for invariant, story in reckoning.findings():
             self.fail(invariant, story)
-
-
-def clock(at: int | None) -> str:
-    """Write an instant as the time of day."""
-    return "never" if at is None else f"{from_epoch_ms(at):%H:%M:%S.%f}"[:-3]
 
 
 def name_of(address: Address) -> str:

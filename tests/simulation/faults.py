@@ -54,7 +54,9 @@ class Mishap(StrEnum):
     CLOCKS_FAR_APART = "clocks far apart"
     """Beyond it: all but P2 must hold still."""
     POISON = "poison"
-    """A body that nobody wrote."""
+    """Bodies that nobody wrote, and a job that cannot be read."""
+    IMPATIENCE = "impatience"
+    """Queues give up on a message after a few deliveries."""
     REQUEST_LOST = "request lost"
     ANSWER_LOST = "answer lost"
     """Of a user's request to the API."""
@@ -64,14 +66,20 @@ Kind = Fault | Mishap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Focus:
+    """A call site that a seed picks on."""
+
+    site: str
+    fault: Fault
+    rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """How often what happens in one seed; what is not named never does."""
 
     rates: Mapping[Kind, float]
-    focus: str | None = None
-    """The call site where the focused fault strikes."""
-    focused: Fault | None = None
-    focus_rate: float = 0.0
+    focus: Focus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +115,13 @@ class Faults:
         """Return what happens to a call."""
         if now >= self.calm_from:
             return None
-        focused = self.profile.focused if site == self.profile.focus else None
-        if focused and self.strikes(focused, name, now=now, rate=self.profile.focus_rate):
-            return focused
+        focus = self.profile.focus
+        if (
+            focus is not None
+            and focus.site == site
+            and self.strikes(focus.fault, name, now=now, rate=focus.rate)
+        ):
+            return focus.fault
         draw = self.dice.draw("call", name)
         for fault, rate in self._calls:
             draw -= rate

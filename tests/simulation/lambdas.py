@@ -380,8 +380,8 @@ class EventSource:
     function: FunctionDefinition
     queue: SimulatedQueue
     batch: int
-    deleted: Callable[[SimulatedQueue, Queued], None]
-    """Called with every message that is about to be deleted."""
+    deleted: Callable[[SimulatedQueue, Queued, Invocation], None]
+    """Called with every message that is about to be deleted, and who dealt with it."""
     keeps: Callable[[Queued], bool] = lambda _: False
     """Whether the delete of a message is lost."""
 
@@ -433,13 +433,13 @@ class EventSource:
                 failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
                 for message, receipt, message_id in received:
                     if message_id not in failed and message.receipt == receipt:
-                        self._delete(message, receipt)
+                        self._delete(message, receipt, invocation)
             self._arrived(self.loop.now)
 
-        self.service.invoke(self.function, {"Records": records}, then)
+        invocation = self.service.invoke(self.function, {"Records": records}, then)
 
-    def _delete(self, message: Queued, receipt: str) -> None:
-        self.deleted(self.queue, message)
+    def _delete(self, message: Queued, receipt: str, invocation: Invocation) -> None:
+        self.deleted(self.queue, message, invocation)
         if not self.keeps(message):
             self.queue.delete(receipt)
 

@@ -8,6 +8,7 @@ from tests.simulation.expressions import Item
 from tests.simulation.lambdas import Invocation
 from tests.simulation.oracle import Life, Period, Window
 from tests.simulation.scenario import TENANT
+from tests.simulation.trace import clock
 from tests.simulation.users import Wish
 
 Json = dict[str, Any]
@@ -60,19 +61,19 @@ class Ledger:
         """Yield the lives of a job."""
         return (life for life in self.lives.values() if life.partition == partition)
 
-    def why_not(self, run_id: str, *, attempt: int, started_at: int) -> str | None:
-        """Say why an attempt that began then may not call; None when it may."""
+    def why_not(self, run_id: str, *, attempt: int, started_at: int, called_at: int) -> str | None:
+        """Say why an attempt that began then may not call now; None when it may."""
         job, _, _ = run_id.partition(".")
         name, _, incarnation = job.partition("~")
         life = self.lives.get((f"J#{TENANT}#{name}", int(incarnation or 1)))
         if life is None:
             return "there is no such job"
         if life.deleted_for is not None and life.deleted_for.was_granted_before(started_at):
-            return f"its job had been deleted at {life.deleted_for.answered_at}"
+            return f"its job had been deleted at {clock(life.deleted_for.answered_at)}"
         for pause, resume in life.paused_for:
-            over = resume is not None and resume.called_at <= started_at
+            over = resume is not None and resume.called_at <= called_at
             if attempt == 1 and pause and pause.was_granted_before(started_at) and not over:
-                return f"its job had been paused at {pause.answered_at}"
+                return f"its job had been paused at {clock(pause.answered_at)}"
         return None
 
     def job_written(

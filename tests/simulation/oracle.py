@@ -4,7 +4,7 @@ Users know when they asked for something and when it was answered, not the insta
 which it came into force. So every change has a window, and a slot is owed, allowed or neither.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -5,6 +5,7 @@ deployment. Within a copy, each simulated execution environment has the modules 
 their own, the handler and the wiring, freshly executed: as a new process of AWS Lambda has.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,9 @@ STATEFUL = ("punctual.runtime.wiring", "punctual.runtime.api_wiring")
 
 QUIET = {"POWERTOOLS_LOG_LEVEL": "CRITICAL", "POWERTOOLS_SERVICE_NAME": "simulation"}
 """What the environment says while the code is loaded and run: its logs are not looked at."""
+
+
+logging.getLogger("punctual").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)

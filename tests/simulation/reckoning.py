@@ -24,6 +24,9 @@ LATENESS_MAX = SECOND
 
 LATENESS_MEDIAN_MAX = 100
 
+STOPPED_WITHIN = 3 * SECOND + 500
+"""P5: executors look every 3 s whether what they work on is still wanted."""
+
 ENOUGH = 10
 """Runs without which a median says nothing: functions start cold."""
 
@@ -33,6 +36,7 @@ class Counts:
     """What was done, to be held against what it cost."""
 
     runs: int
+    retries: int
     claims: int
     last_claims: int
     """Those after which no slot follows: the job leaves its index."""
@@ -58,6 +62,12 @@ class Reckoning:
     """Runs whose cancel was asked for."""
     stale_stretches: frozenset[Address]
     """Stretches that were written after others had accounted for their slots."""
+    poison: Sequence[str]
+    """Bodies that nobody wrote, as they were put into queues."""
+    dead_letters: frozenset[str]
+    """Bodies that were kept."""
+    unreadable: Sequence[Address]
+    """Jobs that cannot be read."""
     now: int
     rows: dict[tuple[str, int], dict[int, Item]] = field(default_factory=dict)
     """Rows of slots, by life and slot."""
@@ -80,8 +90,10 @@ class Reckoning:
             yield "I10", f"{key} has runs and was never created"
         yield from self._created_once()
         yield from self._lateness()
+        yield from self._stopped()
         yield from self._effects()
         yield from self._drained()
+        yield from self._poison()
         if self.scenario.faultless and all(w.verb == "create" for w in self.wishes):
             yield from self._costs(rows)
 
@@ -188,11 +200,29 @@ class Reckoning:
             yield "I10", f"{name} is recorded as {state}, and {why}"
 
     def _once(self, life: JobLife, row: Item, calls: Sequence[Any]) -> Iterator[Finding]:
-        """I12: without a fault, one call for each run."""
-        wanted = 1 if row["state"]["S"] == "succeeded" else 0
-        if len(calls) != wanted and not life.deleted:
-            state = row["state"]["S"]
-            yield "I12", f"{run_id(life, row)} is {state} after {len(calls)} calls, for no reason"
+        """I12: without a fault there is one call for each run, but for those that timed out."""
+        state = row["state"]["S"]
+        calls = [called for called in calls if called.how != "timeout"]
+        wanted = {"succeeded": {1}, "cancelled": {0, 1}}.get(state, {0})
+        if len(calls) not in wanted and not life.deleted:
+            name = run_id(life, row)
+            yield "I12", f"{name} is {state} after {len(calls)} calls, though nothing went wrong"
+
+    def _stopped(self) -> Iterator[Finding]:
+        """I6: without a fault, what is called off is stopped at the executor's next poll."""
+        if not self.scenario.punctual:
+            return
+        for wish in self.wishes:
+            at = wish.answered_at
+            if at is None or not wish.calls_off:
+                continue
+            for called in self.calls:
+                over_at = self.now if called.over_at is None else called.over_at
+                if wish.concerns(called.run) and called.at < at and over_at > at + STOPPED_WITHIN:
+                    yield (
+                        "I6",
+                        f"{called.run} was being called {over_at - at} ms after {wish.verb}",
+                    )
 
     def _lateness(self) -> Iterator[Finding]:
         """I12: without a fault, or with one tick missed, late or doubled, runs start on time."""
@@ -204,7 +234,7 @@ class Reckoning:
                 continue  # what a pause withheld is late by the user's own wish
             prefix = run_prefix(life)
             for called in self.calls:
-                if called.run.startswith(prefix):
+                if called.attempt == 1 and called.run.startswith(prefix):
                     due = max(called.slot, *(period.since.high for period in life.periods))
                     if called.slot >= due:
                         late.append(called.at - called.slot)
@@ -250,11 +280,21 @@ class Reckoning:
         if len(due):
             yield "I14", f"the index of due jobs still shows {len(due)} jobs"
 
+    def _poison(self) -> Iterator[Finding]:
+        """What nobody can read is kept for a person to look at, and stops nothing else."""
+        for body in self.poison:
+            if body not in self.dead_letters:
+                yield "I7", f"the body {body!r} was neither read nor kept"
+        for address in self.unreadable:
+            item = self.table.items[address]
+            if item["state"]["S"] != "paused" or "pause_note" not in item:
+                yield "I14", f"{address[0]} cannot be read, and is not parked"
+
     def _costs(self, rows: Mapping[tuple[str, int], Mapping[int, Item]]) -> Iterator[Finding]:
         """I15: what a run costs without a fault, to the unit."""
         counts = self.counts
         expected = {
-            "run": 3 * counts.runs,
+            "run": 3 * counts.runs + 2 * counts.retries,
             "watch": 2 * counts.watch_rows,
             # The item and its place in the index: out of the old one, into the new one.
             "job": 3 * counts.creates + 3 * counts.claims - counts.last_claims,

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from punctual.core.identity import job_id_of
 from punctual.core.instants import format_instant, from_epoch_ms
 from punctual.core.sharding import shard_of
 from tests.simulation.dice import Dice
-from tests.simulation.faults import CALM, Fault, Kind, Mishap, Profile
+from tests.simulation.faults import Mishap, Profile
 from tests.simulation.targets import Manner
+from tests.simulation.weather import TICK_MISHAPS, Leaning, make_weather
 
 Json = dict[str, Any]
 
@@ -20,8 +22,6 @@ TENANT = "000000000000"
 
 FIRST_BEGIN = 1_796_115_600_000
 """2026-12-01T09:00:00Z."""
-
-TICK_MISHAPS = frozenset({Mishap.TICK_LOST, Mishap.TICK_DOUBLED, Mishap.TICK_LATE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,16 +77,14 @@ class Scenario:
     @property
     def faultless(self) -> bool:
         """Whether nothing goes wrong."""
-        return not self.profile.rates and not self.manners and self.profile.focus is None
+        calm = not self.profile.rates and self.profile.focus is None
+        return calm and self.manners.keys() <= {Manner.SLOW}
 
     @property
     def punctual(self) -> bool:
         """Whether nothing goes wrong that may make a run late or call it twice."""
-        return (
-            self.profile.rates.keys() <= TICK_MISHAPS
-            and not self.manners
-            and self.profile.focus is None
-        )
+        calm = self.profile.rates.keys() <= TICK_MISHAPS and self.profile.focus is None
+        return calm and self.manners.keys() <= {Manner.SLOW}
 
     @property
     def skew(self) -> int:
@@ -101,126 +99,35 @@ def make_scenario(seed: int) -> Scenario:
     """Return what a seed is about."""
     dice = Dice(f"scenario {seed}")
     begins = FIRST_BEGIN + dice.between(0, 120 * SECOND, "begins")
-    length = dice.between(12, 30, "length") * MINUTE
-    calm_from = begins + length * 2 // 3
-    ends = begins + length
+    ends = begins + dice.between(6, 12, "length") * MINUTE
+    calm_from = begins + (ends - begins) * 2 // 3
+    weather = make_weather(seed, dice)
+    if dice.chance(0.4, "long") or Leaning.LATE_CALM in weather.leanings:
+        # Long enough for what goes wrong with a second look.
+        calm_from = begins + dice.between(17, 22, "calm from") * MINUTE
     shards = tuple(dice.between(0, 63, "shard", n) for n in range(dice.between(1, 2, "shards")))
-    makes = _Maker(dice=dice, begins=begins, calm_from=calm_from, ends=ends, shards=shards)
-    jobs = tuple(makes.plan(n) for n in range(dice.between(1, 4, "jobs")))
-    profile, manners = _weather(dice)
+    makes = _Maker(
+        dice=dice,
+        begins=begins,
+        calm_from=calm_from,
+        ends=ends,
+        shards=shards,
+        leanings=weather.leanings,
+    )
+    jobs = tuple(makes.plan(n) for n in range(dice.between(1, 3, "jobs")))
     return Scenario(
         seed=seed,
         begins=begins,
         calm_from=calm_from,
         ends=ends,
-        profile=profile,
-        manners=manners,
+        profile=weather.profile,
+        manners=weather.manners,
         honours_keys=dice.chance(0.6, "honours keys"),
         shards=shards,
         shards_per_message=dice.one_of((1, 1, 2), "shards per message"),
         jobs=jobs,
-        hot=makes.hot(jobs) if Mishap.HOT_PARTITION in profile.rates else None,
-        ticks_stop=makes.ticks_stop() if Mishap.TICKS_STOP in profile.rates else None,
-    )
-
-
-# What goes wrong
-
-CALL_RATES = (0.003, 0.01, 0.03, 0.08)
-
-MISHAP_RATES: Mapping[Mishap, Sequence[float]] = {
-    Mishap.TICK_LOST: (0.1, 0.4),
-    Mishap.TICK_DOUBLED: (0.2, 0.6),
-    Mishap.TICK_LATE: (0.2, 0.6),
-    Mishap.TICKS_STOP: (1.0,),
-    Mishap.MESSAGE_LOST: (0.05, 0.3, 1.0),
-    Mishap.MESSAGE_DOUBLED: (0.1, 0.5),
-    Mishap.MESSAGE_DELAYED: (0.1, 0.5),
-    Mishap.DELETE_LOST: (0.05, 0.3),
-    Mishap.HOT_PARTITION: (1.0,),
-    Mishap.INDEX_LAG: (1.0,),
-    Mishap.SMALL_PAGES: (1.0,),
-    Mishap.CLOCKS_APART: (1.0,),
-    Mishap.CLOCKS_FAR_APART: (1.0,),
-    Mishap.POISON: (0.1,),
-    Mishap.REQUEST_LOST: (0.1, 0.3),
-    Mishap.ANSWER_LOST: (0.1, 0.4),
-}
-
-RARE = frozenset({Mishap.TICKS_STOP, Mishap.CLOCKS_FAR_APART, Mishap.HOT_PARTITION, Mishap.POISON})
-
-FOCI = (
-    "tick shard.wake",
-    "dispatch watch.add",
-    "dispatch run.insert",
-    "dispatch run.revise",
-    "dispatch run.send",
-    "dispatch job.claim",
-    "dispatch index.due",
-    "dispatch watch.list",
-    "dispatch watch.remove",
-    "dispatch run.read",
-    "dispatch run.end",
-    "dispatch stretch.add",
-    "fast run.start",
-    "fast run.read",
-    "fast job.read",
-    "fast content.read",
-    "fast run.settle",
-    "fast run.end",
-    "fast watch.add",
-    "fast message.hide",
-    "slow run.start",
-    "slow run.settle",
-    "slow watch.add",
-    "slow message.hide",
-    "api job.read",
-    "api content.put",
-    "api job.put",
-    "api watch.add",
-    "api run.insert",
-    "api run.send",
-    "api job.claim",
-    "api run.void",
-    "api run.cancel",
-    "api run.end",
-    "dead run.end",
-    "dead letter.keep",
-)
-"""Call sites that a seed may pick on."""
-
-
-def _weather(dice: Dice) -> tuple[Profile, Mapping[Manner, float]]:
-    """Choose what goes wrong: a random few of all faults, at random rates."""
-    kind = dice.draw("weather")
-    if kind < 0.1:
-        return CALM, {}
-    if kind < 0.14:
-        return Profile(rates={m: 0.2 for m in TICK_MISHAPS if dice.chance(0.6, "has", m)}), {}
-    rates: dict[Kind, float] = {}
-    for fault in Fault:
-        if dice.chance(0.35, "has", fault):
-            rates[fault] = dice.one_of(CALL_RATES, "rate", fault)
-    for mishap, choices in MISHAP_RATES.items():
-        if dice.chance(0.08 if mishap in RARE else 0.25, "has", mishap):
-            rates[mishap] = dice.one_of(choices, "rate", mishap)
-    if Mishap.CLOCKS_FAR_APART in rates:
-        rates.pop(Mishap.CLOCKS_APART, None)
-    manners: dict[Manner, float] = {
-        manner: dice.one_of((0.03, 0.1, 0.3), "rate", manner)
-        for manner in Manner
-        if manner is not Manner.FAST and dice.chance(0.25, "has", manner)
-    }
-    if not dice.chance(0.4, "focused"):
-        return Profile(rates=rates), manners
-    return (
-        Profile(
-            rates=rates,
-            focus=dice.one_of(FOCI, "focus"),
-            focused=dice.one_of(tuple(Fault), "focused on"),
-            focus_rate=dice.one_of((0.1, 0.3, 0.6), "focus rate"),
-        ),
-        manners,
+        hot=makes.hot(jobs) if Mishap.HOT_PARTITION in weather.profile.rates else None,
+        ticks_stop=makes.ticks_stop() if Mishap.TICKS_STOP in weather.profile.rates else None,
     )
 
 
@@ -234,6 +141,7 @@ class _Maker:
     calm_from: int
     ends: int
     shards: tuple[int, ...]
+    leanings: frozenset[Leaning]
 
     def plan(self, number: int) -> JobPlan:
         """Plan a job and what is done with it."""
@@ -241,16 +149,16 @@ class _Maker:
         shard = dice.one_of(self.shards, "job's shard", number)
         posts = dice.chance(0.3, "posts", number)
         at = dice.between(
-            self.begins, self.begins + (self.calm_from - self.begins) // 3, "created", number
+            self.begins, self.begins + (self.ends - self.begins) // 3, "created", number
         )
         name, key = _named(number, shard, posts=posts)
-        bounded = dice.chance(0.1, "bounded", number)
+        bounded = not self.leanings and dice.chance(0.1, "bounded", number)
         first = Step(at=at, verb="create", body=self._body(number, 0, at=at, bounded=bounded))
-        if bounded or not dice.chance(0.7, "changed", number):
+        if bounded or not (self.leanings or dice.chance(0.7, "changed", number)):
             return JobPlan(name=name, key=key, users=((first,),))
         last: tuple[Step, ...] = ()
         if dice.chance(0.5, "resumed", number):
-            at_last = dice.between(self.calm_from, self.ends, "resumed at", number)
+            at_last = self.ends + dice.between(0, 120, "resumed at", number) * SECOND
             last = (Step(at=at_last, verb="resume"),)
         users = [(first, *self._steps(number, 0, since=at, create=first), *last)]
         if dice.chance(0.35, "raced", number):
@@ -264,12 +172,12 @@ class _Maker:
         last = create.verb
         for step in range(dice.between(1, 5, "steps", number, user)):
             name = (number, user, step)
-            at += dice.between(1, (self.calm_from - since) // 3000, "pause", *name) * SECOND
+            at += dice.between(1, (self.ends - since) // 3000, "pause", *name) * SECOND
             if dice.chance(0.4, "on the slot", *name):
                 at = at // (10 * SECOND) * (10 * SECOND) + dice.between(-40, 40, "about", *name)
-            if at >= self.calm_from:
+            if at >= min(self.calm_from, self.ends):
                 break
-            verb = dice.one_of(_FOLLOWS[last], "verb", *name)
+            verb = dice.one_of((*_FOLLOWS[last], *self._wanted(last)), "verb", *name)
             body = None
             if verb == "edit":
                 body = self._body(number, f"{user}.{step}", at=at, bounded=False)
@@ -278,6 +186,19 @@ class _Maker:
             steps.append(Step(at=at, verb=verb, body=body))
             last = verb
         return tuple(steps)
+
+    def _wanted(self, last: str) -> tuple[str, ...]:
+        """Return what users want more often in this seed."""
+        verbs: list[str] = []
+        if Leaning.EDITS in self.leanings and last != "delete":
+            verbs += ["edit"] * 6
+        if Leaning.CANCELS in self.leanings and last != "delete":
+            verbs += ["cancel"] * 6
+        if Leaning.RECREATION in self.leanings:
+            verbs += ["create"] * 6 if last == "delete" else ["delete"] * 6
+        if Leaning.CATCH_UP in self.leanings and last != "delete":
+            verbs += ["resume"] * 6 if last == "pause" else ["pause"] * 3
+        return tuple(verbs)
 
     def _body(self, number: int, variant: object, *, at: int, bounded: bool) -> Json:
         """Make up a definition."""
@@ -288,7 +209,7 @@ class _Maker:
         }
         if bounded:
             body["schedule"]["max_runs"] = dice.between(1, 12, "max runs", *name)
-        elif dice.chance(0.25, "catches up", *name):
+        elif Leaning.CATCH_UP in self.leanings or dice.chance(0.25, "catches up", *name):
             body["catch_up"] = dice.one_of(("latest", "none"), "catch up", *name)
         if dice.chance(0.25, "once at most", number):
             body["delivery"] = "at_most_once"
@@ -298,7 +219,11 @@ class _Maker:
             body["timeout_seconds"] = dice.one_of((2, 10), "timeout", *name)
         if dice.chance(0.2, "impatient", *name):
             body["start_deadline_seconds"] = dice.one_of((30, 300), "deadline", *name)
-        if dice.chance(0.4, "tries", *name):
+        if Leaning.DEATHS in self.leanings:
+            body["retry"] = {"max_attempts": dice.between(1, 2, "attempts", *name)}
+        elif Leaning.LONG_WAITS in self.leanings:
+            body["retry"] = {"max_attempts": 5, "min_delay_seconds": 200, "jitter": "none"}
+        elif dice.chance(0.4, "tries", *name):
             body["retry"] = {
                 "max_attempts": dice.one_of((1, 2, 5), "attempts", *name),
                 "min_delay_seconds": dice.one_of((1, 20, 100), "min delay", *name),
@@ -308,6 +233,11 @@ class _Maker:
     def _schedule(self, *name: object, at: int) -> Json:
         dice = self.dice
         kind = dice.draw("kind", *name)
+        if Leaning.EDITS in self.leanings:
+            # Schedules that share slots, so that rows pass from one to the next.
+            every = dice.one_of((30, 60), "every", *name)
+            start = (at // MINUTE + 1) * MINUTE
+            return {"every_seconds": every, "start_at": _text(start), "end_at": _text(self.ends)}
         if kind < 0.12:
             in_a_while = dice.between(-20, 900, "at", *name) * SECOND
             return {"at": _text(min(at + in_a_while, self.ends))}
@@ -315,7 +245,7 @@ class _Maker:
             cron = dice.one_of(("* * * * *", "*/2 * * * *", "1,4,16,22 * * * *"), "cron", *name)
             zone = dice.one_of(("UTC", "Europe/Berlin"), "zone", *name)
             return {"cron": cron, "timezone": zone, "end_at": _text(self.ends)}
-        every = dice.one_of((15, 20, 30, 60, 60, 90, 300, 600), "every", *name)
+        every = dice.one_of((15, 20, 30, 60, 60, 90, 150), "every", *name)
         schedule: Json = {"every_seconds": every, "end_at": _text(self.ends)}
         if dice.chance(0.6, "aligned", *name):
             start = (at // MINUTE + dice.between(0, 4, "start", *name)) * MINUTE
@@ -351,13 +281,18 @@ _FOLLOWS = {
 
 def _named(number: int, shard: int, *, posts: bool) -> tuple[str, str | None]:
     """Return a job's id that falls on a shard, and the key that makes it."""
-    tried = 0
-    while True:
-        tried += 1
-        key = f"{number}-{tried}"
-        name = job_id_of(TENANT, key) if posts else f"job-{key}"
-        if shard_of(TENANT, name) == shard:
-            return name, key if posts else None
+    if not posts:
+        return name_on_shard(shard, prefix=f"job-{number}"), None
+    keys = (f"key-{number}-{tried}" for tried in count())
+    return next(
+        (name, key) for key in keys if shard_of(TENANT, name := job_id_of(TENANT, key)) == shard
+    )
+
+
+def name_on_shard(shard: int, *, prefix: str) -> str:
+    """Return a job's id that falls on a shard."""
+    names = (f"{prefix}-{tried}" for tried in count())
+    return next(name for name in names if shard_of(TENANT, name) == shard)
 
 
 def _text(at: int) -> str:

@@ -68,7 +68,7 @@ def transitions_of(operation: str, request: Json) -> Iterator[str]:
             for statement in request["Statements"]:
                 yield _transition(statement["Statement"])
         case "PutItem":
-            yield "INSERT" if kind_of(address_of(request["Item"])) == "run" else "PUT JOB"
+            yield _PUTS[kind_of(address_of(request["Item"]))]
         case "UpdateItem":
             names = request["ExpressionAttributeNames"]
             text = f"{request['UpdateExpression']} WHERE {request.get('ConditionExpression', '')}"
@@ -81,6 +81,8 @@ def transitions_of(operation: str, request: Json) -> Iterator[str]:
             return
 
 
+_PUTS = {"run": "INSERT", "job": "PUT JOB", "stretch": "LEAVE OUT"}
+
 _NAME = re.compile(r"#[a-z_]+")
 
 
@@ -88,7 +90,7 @@ _NAME = re.compile(r"#[a-z_]+")
 def _transition(text: str) -> str:
     """Name a write by the attributes that it sets, and asks about."""
     if text.startswith("INSERT"):
-        return "INSERT"
+        return "LEAVE OUT" if "'since'" in text else "INSERT"
     changes, _, condition = text.partition("WHERE")
     if text.startswith("DELETE"):
         return "VOID" if '"owner"' in condition else "VOID QUEUED"
@@ -122,6 +124,7 @@ _BY_ATTRIBUTE = (
 
 _PURPOSES = {
     "INSERT": "run.insert",
+    "LEAVE OUT": "stretch.put",
     "REVISE": "run.revise",
     "START": "run.start",
     "FINISH": "run.settle",

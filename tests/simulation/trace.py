@@ -46,6 +46,11 @@ class Trace:
             yield f"{from_epoch_ms(at):%m-%d %H:%M:%S.%f}"[:-3] + f"  {who:<16} {text}"
 
 
+def clock(at: int | None) -> str:
+    """Write an instant as the time of day."""
+    return "never" if at is None else f"{from_epoch_ms(at):%H:%M:%S.%f}"[:-3]
+
+
 def _told(call: Call, reply: Reply | None) -> str:
     """Tell a call: what for, on what, with what success, and what went wrong."""
     fault = f"  ⚡ {call.fault}" if call.fault is not None else ""

@@ -52,6 +52,18 @@ class Wish:
         return done and self.answered_at is not None and self.answered_at < at
 
     @property
+    def calls_off(self) -> bool:
+        """Whether the user was told that runs are to stop."""
+        return self.granted and self.verb.partition(" ")[0] in {"delete", "cancel"}
+
+    def concerns(self, run: str) -> bool:
+        """Say whether it is about this run, or about its job."""
+        verb, _, name = self.verb.partition(" ")
+        if verb == "cancel":
+            return name == run
+        return run.partition(".")[0].partition("~")[0] == self.job
+
+    @property
     def made(self) -> bool:
         """Whether the user was told that there is a job as wished."""
         return self.granted and self.verb in {"create", "edit"}

@@ -1,19 +1,22 @@
 """A deployment of Punctual in virtual time: the real handlers, everything around them simulated."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
 from infra import definitions
-from infra.definitions import QUEUES, SHARDS, TABLE
+from infra.definitions import DEAD_LETTERS, QUEUES, SHARDS, TABLE
 from punctual.core.instants import format_instant, from_epoch_ms
 from tests.simulation.checker import Checker
 from tests.simulation.clients import ADDRESS, Reply, connected, make_client
+from tests.simulation.coverage import facts_of
 from tests.simulation.dice import Dice
 from tests.simulation.expressions import Invalid
 from tests.simulation.faults import Fault, Faults, Mishap
@@ -29,7 +32,7 @@ from tests.simulation.lambdas import (
 from tests.simulation.loop import Loop, Wake
 from tests.simulation.program import QUIET, Program
 from tests.simulation.queues import Queued, SimulatedQueue, SimulatedQueues
-from tests.simulation.scenario import Scenario
+from tests.simulation.scenario import TENANT, Scenario, name_on_shard
 from tests.simulation.sites import purpose_of
 from tests.simulation.table import Address, Busy, Refused, SimulatedTable
 from tests.simulation.targets import SimulatedTargets, TargetServer
@@ -58,6 +61,12 @@ WRITES = frozenset(
 
 LOOK_AHEAD = 6 * MINUTE
 """More than any dispatch looks ahead."""
+
+POISON = ("{{{}", '{{"v":2,"run":{}}}', '{{"v":1,"run":["a","b",{}]}}', "null {}", "\x00{}")
+"""Bodies that no version wrote, each with a place for a number."""
+
+RECEIVES_OF_THE_IMPATIENT = 3
+"""Deliveries after which an impatient queue gives up on a message."""
 
 CONVERGES_WITHIN = 120 * MINUTE
 """After the last fault; the longest way back to order is a chain of second looks."""
@@ -125,6 +134,8 @@ class World:
     calls: int = 0
     strikes: dict[tuple[str, str], int] = field(default_factory=dict)
     """How often which fault struck which call site; `none` for calls without one."""
+    facts: Counter[str] = field(default_factory=Counter)
+    """How often which write was applied, or refused by what."""
 
     def __post_init__(self) -> None:
         scenario = self.scenario
@@ -197,6 +208,8 @@ class World:
     def run(self) -> None:
         """Let everything happen until nothing is left to happen, or an invariant broke."""
         with patch.dict(os.environ, QUIET), connected(self._host):
+            if self._has(Mishap.POISON):
+                self._poison()
             self.users.begin()
             self._tick_at(self.loop.now - self.loop.now % MINUTE + MINUTE)
             deadline = self.scenario.ends + CONVERGES_WITHIN
@@ -207,7 +220,8 @@ class World:
                     break
                 self.loop.step()
             if self.checker.violation is None:
-                self.checker.at_rest(effects=self.server.effects)
+                letters = [m.body for m in self.queues[DEAD_LETTERS.name].messages.values()]
+                self.checker.at_rest(effects=self.server.effects, dead_letters=letters)
             for invocation in self.lambdas.invocations:
                 if invocation.strand is not None:
                     invocation.strand.kill()
@@ -279,6 +293,33 @@ class World:
                 left.append(f"{pk} due at {item['due_at']['N']}")
         return left
 
+    def _poison(self) -> None:
+        """Arrange what nobody can read: some bodies, and a job that is due all the time."""
+        begins, calm_from = self.scenario.begins, self.scenario.calm_from
+        for number in range(4):
+            queue = self.queues[self.dice.one_of(("fast", "slow", "exhausted"), "poisoned", number)]
+            body = self.dice.one_of(POISON, "poison", number).format(number)
+            at = self.dice.between(begins, calm_from, "poisoned at", number)
+            self.checker.poison.append(body)
+            self.loop.at(at, partial(self._put_poison, queue, body))
+        name = name_on_shard(self.scenario.shards[0], prefix="unreadable")
+        address = f"J#{TENANT}#{name}", "JOB"
+        self.checker.unreadable.append(address)
+        item = {
+            "pk": {"S": address[0]},
+            "sk": {"S": address[1]},
+            "state": {"S": "active"},
+            "revision": {"N": "1"},
+            "schedule": {"S": '{"every":'},
+            "due_shard": {"N": str(self.scenario.shards[0])},
+            "due_at": {"N": str(begins)},
+        }
+        self.table.execute("PutItem", {"Item": item}, now=self.loop.now)
+
+    def _put_poison(self, queue: SimulatedQueue, body: str) -> None:
+        now = self.loop.now
+        queue.put(body, message_id=f"poison-{now}", group=None, visible_at=now, now=now)
+
     # What the parts ask the world
 
     def _has(self, mishap: Mishap) -> bool:
@@ -304,8 +345,10 @@ class World:
         queues: dict[str, SimulatedQueue] = {}
         for definition in QUEUES.values():
             above = definition.gives_up_to
+            impatient = above is not None and self._has(Mishap.IMPATIENCE)
+            receives_max = RECEIVES_OF_THE_IMPATIENT if impatient else definition.receives_max
             queues[definition.name] = SimulatedQueue(
-                definition=definition,
+                definition=replace(definition, receives_max=receives_max),
                 gives_up_to=queues[above.name] if above else None,
                 copies=self._copies,
                 wanted=self._is_wanted if definition is SHARDS else lambda _: True,
@@ -460,7 +503,8 @@ class World:
                 after(arrives, lambda: self._apply(call))
                 after(arrives, die)
             case Fault.FROZEN:
-                pause = self.dice.between(5, 400, "frozen", call.name) * SECOND
+                longest = 400 if self.dice.chance(0.3, "long", call.name) else 90
+                pause = self.dice.between(5, longest, "frozen", call.name) * SECOND
                 call.invocation.environment.was_frozen = True
                 call.invocation.environment.frozen_until = self.loop.now + arrives + pause
                 after(arrives, lambda: answer(in_a_while=pause))
@@ -496,7 +540,10 @@ class World:
                     ) or self._is_hot(address)
 
                 body = self.table.execute(call.operation, call.request, now=now, busy=busy)
+                self.facts.update(facts_of(call.operation, call.request, body, None, now=now))
         except Refused as refused:
+            found = facts_of(call.operation, call.request, None, refused.item, now=now)
+            self.facts.update(found)
             item = {} if refused.item is None else {"Item": refused.item}
             return _error("dynamodb", "ConditionalCheckFailedException", item)
         except Busy:

@@ -1,0 +1,260 @@
+"""How bad it gets: which faults a seed enables, how often each strikes, and where it hurts most.
+
+Most seeds have a theme, a danger to the protocol that is looked for on purpose; around it a few
+faults of every kind are strewn at random. One seed in ten sees no fault at all.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tests.simulation.dice import Dice
+from tests.simulation.faults import CALM, Fault, Focus, Kind, Mishap, Profile
+from tests.simulation.targets import Manner
+
+TICK_MISHAPS = frozenset({Mishap.TICK_LOST, Mishap.TICK_DOUBLED, Mishap.TICK_LATE})
+
+CALL_RATES = (0.003, 0.01, 0.03, 0.08)
+
+MISHAP_RATES: Mapping[Mishap, Sequence[float]] = {
+    Mishap.TICK_LOST: (0.1, 0.4),
+    Mishap.TICK_DOUBLED: (0.2, 0.6),
+    Mishap.TICK_LATE: (0.2, 0.6),
+    Mishap.TICKS_STOP: (1.0,),
+    Mishap.MESSAGE_LOST: (0.05, 0.3, 1.0),
+    Mishap.MESSAGE_DOUBLED: (0.1, 0.5),
+    Mishap.MESSAGE_DELAYED: (0.1, 0.5),
+    Mishap.DELETE_LOST: (0.05, 0.3),
+    Mishap.HOT_PARTITION: (1.0,),
+    Mishap.INDEX_LAG: (1.0,),
+    Mishap.SMALL_PAGES: (1.0,),
+    Mishap.CLOCKS_APART: (1.0,),
+    Mishap.CLOCKS_FAR_APART: (1.0,),
+    Mishap.POISON: (0.1,),
+    Mishap.IMPATIENCE: (1.0,),
+    Mishap.REQUEST_LOST: (0.1, 0.3),
+    Mishap.ANSWER_LOST: (0.1, 0.4),
+}
+
+RARE = frozenset(
+    {
+        Mishap.TICKS_STOP,
+        Mishap.CLOCKS_FAR_APART,
+        Mishap.HOT_PARTITION,
+        Mishap.POISON,
+        Mishap.IMPATIENCE,
+    }
+)
+
+EXECUTOR = (
+    "run.start",
+    "run.read",
+    "job.read",
+    "content.read",
+    "stretch.list",
+    "run.settle",
+    "run.end",
+    "watch.add",
+    "message.hide",
+    "letter.keep",
+)
+
+SITES = (
+    "tick shard.wake",
+    *(
+        f"dispatch {purpose}"
+        for purpose in (
+            "beat.add",
+            "index.due",
+            "stretch.list",
+            "stretch.put",
+            "stretch.read",
+            "run.list",
+            "run.void",
+            "job.park",
+            "watch.add",
+            "run.insert",
+            "run.revise",
+            "run.send",
+            "job.claim",
+            "watch.list",
+            "run.read",
+            "job.read",
+            "run.end",
+            "watch.remove",
+        )
+    ),
+    *(f"fast {purpose}" for purpose in EXECUTOR),
+    *(f"slow {purpose}" for purpose in EXECUTOR),
+    *(
+        f"api {purpose}"
+        for purpose in (
+            "job.read",
+            "content.put",
+            "content.touch",
+            "content.list",
+            "content.read",
+            "job.put",
+            "stretch.list",
+            "stretch.put",
+            "stretch.read",
+            "watch.add",
+            "run.insert",
+            "run.revise",
+            "run.send",
+            "job.claim",
+            "run.void",
+            "run.list",
+            "run.read",
+            "run.cancel",
+            "run.end",
+        )
+    ),
+    *(f"dead {purpose}" for purpose in ("run.read", "watch.add", "run.end", "letter.keep")),
+)
+"""Every place where AWS is called, as `sites` names them."""
+
+PLACES = tuple((site, fault) for site in SITES for fault in Fault)
+"""Every fault at every call site, in turn."""
+
+
+class Leaning(StrEnum):
+    """What a seed must have plenty of, to come to the call site that it looks at."""
+
+    CATCH_UP = "catch up"
+    """Outages, and rules that leave slots out."""
+    EDITS = "edits"
+    CANCELS = "cancels"
+    DEATHS = "deaths"
+    """Executors that die, and runs with few attempts."""
+    RECREATION = "re-creation"
+    LONG_WAITS = "long waits"
+    LATE_CALM = "late calm"
+    """Faults that go on until the second looks."""
+
+
+_LEANINGS: Mapping[str, tuple[Leaning, ...]] = {
+    "stretch.list": (Leaning.CATCH_UP,),
+    "stretch.put": (Leaning.CATCH_UP,),
+    "stretch.read": (Leaning.CATCH_UP,),
+    "run.list": (Leaning.CATCH_UP, Leaning.CANCELS),
+    "run.void": (Leaning.CATCH_UP, Leaning.EDITS),
+    "run.revise": (Leaning.EDITS,),
+    "run.end": (Leaning.DEATHS, Leaning.CANCELS),
+    "run.cancel": (Leaning.CANCELS, Leaning.LONG_WAITS),
+    "content.touch": (Leaning.RECREATION,),
+    "content.list": (Leaning.RECREATION,),
+    "run.read": (Leaning.LATE_CALM,),
+    "job.read": (Leaning.LATE_CALM, Leaning.EDITS),
+    "watch.remove": (Leaning.LATE_CALM,),
+    "watch.list": (Leaning.LATE_CALM,),
+    "watch.add": (Leaning.LONG_WAITS, Leaning.LATE_CALM),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weather:
+    """What goes wrong in a seed."""
+
+    profile: Profile
+    manners: Mapping[Manner, float]
+    leanings: frozenset[Leaning] = frozenset()
+
+
+def make_weather(seed: int, dice: Dice) -> Weather:
+    """Choose what goes wrong, and how targets behave."""
+    kind = dice.draw("weather")
+    if seed % 5 < 3:
+        site, fault = PLACES[(seed // 5 * 3 + seed % 5) % len(PLACES)]
+        return _at_one_place(dice, site, fault)
+    if kind < 0.25:
+        return Weather(
+            profile=CALM,
+            manners={Manner.SLOW: 0.2} if dice.chance(0.5, "slow targets") else {},
+        )
+    if kind < 0.35:
+        rates: dict[Kind, float] = {m: 0.2 for m in TICK_MISHAPS if dice.chance(0.6, "has", m)}
+        return Weather(profile=Profile(rates=rates), manners={})
+    if kind < 0.6:
+        return _zombies(dice)
+    if kind < 0.75:
+        return _doubles(dice)
+    leanings = frozenset(leaning for leaning in Leaning if dice.chance(0.25, "leans", leaning))
+    return _weather(dice, _strewn(dice), _manners(dice), leanings=leanings)
+
+
+def _at_one_place(dice: Dice, site: str, fault: Fault) -> Weather:
+    """Have one fault strike at one call site again and again."""
+    function, purpose = site.split()
+    rates, manners = _strewn(dice), _manners(dice)
+    leanings = frozenset(_LEANINGS.get(purpose, ()))
+    if function == "dead":
+        rates[Mishap.IMPATIENCE] = 1.0
+        leanings |= {Leaning.DEATHS}
+    if purpose in {"letter.keep", "job.park"}:
+        rates[Mishap.POISON] = 1.0
+    if purpose == "message.hide":
+        rates[Mishap.MESSAGE_DOUBLED] = 0.7
+    if Leaning.CATCH_UP in leanings and function != "api":
+        rates[Mishap.TICKS_STOP] = 1.0
+    if Leaning.DEATHS in leanings:
+        rates[Fault.KILLED_AFTER] = 0.08
+    if Leaning.LONG_WAITS in leanings:
+        manners[Manner.TOO_MANY] = 0.3
+        manners[Manner.SLOW] = 0.3
+    rate = dice.one_of((0.2, 0.5), "focus rate")
+    focus = Focus(site=site, fault=fault, rate=rate)
+    return _weather(dice, rates, manners, focus=focus, leanings=leanings)
+
+
+def _zombies(dice: Dice) -> Weather:
+    """Let executors stand still while others take their work, and wake in the middle of it."""
+    rates, manners = _strewn(dice), _manners(dice)
+    rates[Mishap.MESSAGE_DOUBLED] = 0.7
+    manners[Manner.SLOW] = 0.6
+    lane = dice.one_of(("fast", "fast", "fast", "slow"), "lane")
+    purpose = dice.one_of(("run.settle", "run.settle", "job.read", "run.start"), "site")
+    focus = Focus(site=f"{lane} {purpose}", fault=Fault.FROZEN, rate=0.4)
+    return _weather(dice, rates, manners, focus=focus)
+
+
+def _doubles(dice: Dice) -> Weather:
+    """Bring every message more than once, to executors whose clocks are as far apart as may be."""
+    rates, manners = _strewn(dice), _manners(dice)
+    rates |= {Mishap.MESSAGE_DOUBLED: 0.8, Mishap.DELETE_LOST: 0.3, Mishap.CLOCKS_APART: 1.0}
+    rates.pop(Mishap.CLOCKS_FAR_APART, None)
+    manners[Manner.SLOW] = 0.5
+    return _weather(dice, rates, manners)
+
+
+def _weather(
+    dice: Dice,
+    rates: dict[Kind, float],
+    manners: Mapping[Manner, float],
+    *,
+    focus: Focus | None = None,
+    leanings: frozenset[Leaning] = frozenset(),
+) -> Weather:
+    if Mishap.CLOCKS_FAR_APART in rates:
+        rates.pop(Mishap.CLOCKS_APART, None)
+    return Weather(profile=Profile(rates=rates, focus=focus), manners=manners, leanings=leanings)
+
+
+def _strewn(dice: Dice) -> dict[Kind, float]:
+    """Enable a random few of all faults, at random rates."""
+    rates: dict[Kind, float] = {}
+    for fault in Fault:
+        if dice.chance(0.25, "has", fault):
+            rates[fault] = dice.one_of(CALL_RATES, "rate", fault)
+    for mishap, choices in MISHAP_RATES.items():
+        if dice.chance(0.06 if mishap in RARE else 0.2, "has", mishap):
+            rates[mishap] = dice.one_of(choices, "rate", mishap)
+    return rates
+
+
+def _manners(dice: Dice) -> dict[Manner, float]:
+    return {
+        manner: dice.one_of((0.03, 0.1, 0.3), "rate", manner)
+        for manner in Manner
+        if manner is not Manner.FAST and dice.chance(0.25, "has", manner)
+    }
