@@ -98,7 +98,7 @@ MOVES: dict[str, tuple[Move, set[str]]] = {
     "retry": (Retry(key=KEY, owner="me", failure=FAILURE), HELD - {"mine, last"}),
     "wait": (Wait(key=KEY, owner="me", attempt=1, retry_at=LATER, reason="full"), HELD),
     "hold": (Hold(key=KEY, owner="me", lease_until=LATER + MINUTE), HELD),
-    "void": (Void(key=KEY, owner="me"), HELD),
+    "void": (Void(key=KEY, owner="me"), HELD - {"mine, unwanted"}),
     "void of a queued row": (VoidQueued(key=KEY, schedule_revision=1), {"queued"}),
     "void of a row that was revised": (VoidQueued(key=KEY, schedule_revision=2), set()),
     "cancel": (Cancel(key=KEY, ending=ENDING, scheduled_at=NINE), {"queued"} | WAITING),

@@ -1,7 +1,7 @@
 """An executor starts a run once, calls its target, and records one outcome, whatever happens."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 
 from punctual.core.calls import Answer, Call
 from punctual.core.execution import HIDE_MAX, LEASE_MARGIN, POLL
-from punctual.core.identity import RunKey
+from punctual.core.identity import JobKey, RunKey
 from punctual.core.jobs import CatchUp, Delivery, Epoch, HttpTarget, Job, JobState, Policy
 from punctual.core.records import content_ref
 from punctual.core.retry import Jitter, RetryPolicy
@@ -230,6 +230,29 @@ class TestAfterTheStart:
         paused = a_job(state=JobState.PAUSED, paused_at=SLOT - TICK)
 
         assert self.decided(deployed, paused) is None
+
+    def test_a_slot_that_is_withheld_keeps_the_cancel_that_was_accepted_meanwhile(
+        self, deployed: Deployment
+    ) -> None:
+        """Found by the simulation: its row went, and with it the cancel; resumed, the run ran."""
+
+        class Interrupted:
+            """The job store, with a cancel between a start and the read that follows it."""
+
+            def read(self, keys: Sequence[JobKey]) -> Mapping[JobKey, Job]:
+                deployed.engine.runs.move([RequestCancel(key=KEY, at=SLOT)])
+                return deployed.engine.jobs.read(keys)
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(deployed.engine.jobs, name)
+
+        deployed.replaced["jobs"] = Interrupted()
+        paused = a_job(state=JobState.PAUSED, paused_at=SLOT - TICK)
+
+        run = self.decided(deployed, paused)
+
+        assert run is not None
+        assert (run.state, run.reason) == (RunState.CANCELLED, "cancelled")
 
     def test_a_slot_before_the_pause_is_skipped(self, deployed: Deployment) -> None:
         run = self.decided(deployed, a_job(state=JobState.PAUSED, paused_at=SLOT))

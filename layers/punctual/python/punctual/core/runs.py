@@ -198,7 +198,11 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Void:
-    """VOID by the holder: the run should not have been handed over; the row goes."""
+    """VOID by the holder: the run should not have been handed over; the row goes.
+
+    Not once its cancel was accepted: whoever asked for that is to find it cancelled, and the slot
+    is not to run when it is handed over again.
+    """
 
     key: RunKey
     owner: str
@@ -274,8 +278,10 @@ def permits(move: Move, run: Run) -> bool:
                 or (run.state is RunState.RETRYING and _past(run.retry_at, now))
                 or (run.dead(now) and run.attempt < run.max_attempts)
             )
-        case Finish(owner=owner) | Wait(owner=owner) | Hold(owner=owner) | Void(owner=owner):
+        case Finish(owner=owner) | Wait(owner=owner) | Hold(owner=owner):
             return run.held_by(owner)
+        case Void(owner=owner):
+            return run.held_by(owner) and run.cancel_requested_at is None
         case Retry(owner=owner):
             return run.held_by(owner) and run.attempt < run.max_attempts
         case VoidQueued(schedule_revision=seen):

@@ -373,6 +373,9 @@ class Execute:
             if moved.failed:
                 unwritten.append((attempt, settlement))
                 continue
+            if settlement is Go.VOID and moved.run is not None and moved.run.held_by(attempt.owner):
+                unwritten.append((attempt, _cancelled(now=now)))
+                continue
             if not moved.applied:
                 done.superseded += 1
                 refused.append((attempt.message, moved.run))
@@ -506,6 +509,11 @@ def _internal_failure(message: str, *, now: datetime) -> Ending:
         at=now,
         error=CallError(type=ErrorType.INTERNAL, message=message),
     )
+
+
+def _cancelled(*, now: datetime) -> Ending:
+    """Return the outcome of a run that was cancelled while it was being decided about."""
+    return Ending(state=RunState.CANCELLED, at=now, reason="cancelled")
 
 
 def _move(attempt: _Attempt, settlement: _Settlement) -> Move:

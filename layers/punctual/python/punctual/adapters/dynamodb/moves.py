@@ -50,6 +50,8 @@ STARTABLE = (
 
 RETRYABLE = f"{HELD} AND #attempts_left > :zero"
 
+VOIDABLE = f"{HELD} AND attribute_not_exists(#cancel_requested_at)"
+
 QUEUED_AS_SEEN = "#state = :queued AND #schedule_revision = :revision"
 
 NOT_RUNNING = "#state IN (:queued, :retrying)"
@@ -168,7 +170,7 @@ def write_of(move: Move) -> Update | Delete:
         case Hold(owner=owner, lease_until=lease_until):
             return _update(move.key, HOLD, owner=text(owner), lease_until=instant(lease_until))
         case Void(owner=owner):
-            return _delete(move.key, HELD, owner=text(owner))
+            return _delete(move.key, VOIDABLE, owner=text(owner))
         case VoidQueued(schedule_revision=revision):
             return _delete(move.key, QUEUED_AS_SEEN, revision=number(revision))
         case Cancel(ending=ending, scheduled_at=scheduled_at):
