@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,19 +25,32 @@ def is_folded(folder: Path, text: str) -> bool:
     return text.encode() in (folder / "notes.db").read_bytes()
 
 
+def write_until_folded(database: Database, folder: Path, text: str) -> None:
+    """Write note after note until one of them is in the file: the last ones stay in the log."""
+    numbers = count()
+
+    def is_there() -> bool:
+        database.transact(note(database, f"another {next(numbers)}"))
+        return is_folded(folder, text)
+
+    until(is_there)
+
+
 @pytest.mark.parametrize("threshold", ["COMMITS_PER_CHECKPOINT", "CHANGES_PER_CHECKPOINT"])
 def test_the_log_is_folded_after_so_many_commits_or_changed_rows(
     monkeypatch: pytest.MonkeyPatch, file_database: Database, tmp_path: Path, threshold: str
 ) -> None:
     for each in ("COMMITS_PER_CHECKPOINT", "CHANGES_PER_CHECKPOINT"):
-        monkeypatch.setattr(module, each, 20 if each == threshold else 10**9)
-    texts = [f"note {number}" for number in range(30)]
-
-    for text in texts:
+        monkeypatch.setattr(module, each, 10**9)
+    page_of_its_own = "first " * 600
+    for text in (page_of_its_own, *(f"note {number}" for number in range(100))):
         file_database.transact(note(file_database, text))
+    assert not is_folded(tmp_path, page_of_its_own)
 
-    until(lambda: is_folded(tmp_path, texts[15]))
-    assert notes(file_database) == texts
+    monkeypatch.setattr(module, threshold, 20)
+
+    write_until_folded(file_database, tmp_path, page_of_its_own)
+    assert notes(file_database)[0] == page_of_its_own
 
 
 class Outrun:
@@ -109,9 +123,8 @@ def test_a_log_that_cannot_be_folded_is_tried_again(
         fold(connection)
 
     monkeypatch.setattr(file_database, "_checkpoint", fails_once)
-    file_database.transact(note(file_database, "first"))
+    page_of_its_own = "first " * 600
+    file_database.transact(note(file_database, page_of_its_own))
     until(lambda: "cannot be folded" in caplog.text)
 
-    file_database.transact(note(file_database, "second"))
-
-    until(lambda: is_folded(tmp_path, "second"))
+    write_until_folded(file_database, tmp_path, page_of_its_own)

@@ -31,6 +31,9 @@ few megabytes of log either way."""
 LOG_PAGES_MAX = 16_000
 """Pages of log (64 MB) at which writers wait until it is folded, so that it cannot grow on."""
 
+READERS_AWAITED_MS = 1_000
+"""How long it waits at most for those who read from a log that is too long, and writers with it."""
+
 PAGE_BYTES = 4096
 
 WRITER_CACHE_KIB = 64 * 1024
@@ -314,6 +317,7 @@ class Database:
 
     def _checkpoint_when_due(self) -> None:
         connection = self._connect(cache_kib=READER_CACHE_KIB)
+        connection.execute(f"PRAGMA busy_timeout = {READERS_AWAITED_MS}")
         while True:
             self._checkpoint_due.wait()
             if self._closed:
@@ -336,7 +340,8 @@ class Database:
         if pages > LOG_PAGES_MAX:
             with self._own_turn():
                 self._commit()
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                # Waits for readers who began before, and gives up if one of them takes too long.
+                connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
 
 
 def _rows(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[Row]:
