@@ -40,6 +40,9 @@ test: .venv/ready node_modules/ready  ## every kind of test that needs no accoun
 	$(PYTEST)
 	$(PYTEST) -m "(emulator or e2e) and not nightly" $(LOOPBACK)
 
+sim: .venv/ready  ## one seed of the simulation, told step by step (SEED=7)
+	@$(BIN)/python -m tests.simulation $(SEED)
+
 kills: .venv/ready  ## processes killed and held while runs go on (ARGS="--engine aws --kills 200 --runs 2000")
 	@$(BIN)/python -m tests.kills $(ARGS)
 
