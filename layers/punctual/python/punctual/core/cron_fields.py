@@ -1,8 +1,7 @@
 """The fields of a cron expression as sets of numbers, checked before anything reads them.
 
-A scheduler must not guess. croniter, which expands lists, ranges and steps, would take `22-2`,
-`5-5` or `R` for something, and is slow to say no to what is long; so what reaches it has been read
-here first.
+A scheduler must not guess: what other readers take for something, such as `22-2`, `5-5` or `R`, is
+refused here. Where both can read a field, a test holds the sets to croniter's.
 
 A set of numbers is an integer: 5 is in the set if bit 5 is set.
 """
@@ -11,8 +10,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-
-from croniter import croniter
 
 from punctual.core.errors import InvalidSchedule
 
@@ -31,8 +28,6 @@ class Field:
     """What may stand in one field."""
 
     name: str
-    column: int
-    """Where croniter reads it; seconds are read as minutes are."""
     low: int
     high: int
     every: int
@@ -41,13 +36,12 @@ class Field:
     """Names of values, the first of `low`."""
 
 
-SECOND = Field(name="second", column=0, low=0, high=59, every=(1 << 60) - 1)
-MINUTE = Field(name="minute", column=0, low=0, high=59, every=(1 << 60) - 1)
-HOUR = Field(name="hour", column=1, low=0, high=23, every=(1 << 24) - 1)
-DAY = Field(name="day-of-month", column=2, low=1, high=31, every=(1 << 32) - 2)
+SECOND = Field(name="second", low=0, high=59, every=(1 << 60) - 1)
+MINUTE = Field(name="minute", low=0, high=59, every=(1 << 60) - 1)
+HOUR = Field(name="hour", low=0, high=23, every=(1 << 24) - 1)
+DAY = Field(name="day-of-month", low=1, high=31, every=(1 << 32) - 2)
 MONTH = Field(
     name="month",
-    column=3,
     low=1,
     high=12,
     every=(1 << 13) - 2,
@@ -55,14 +49,13 @@ MONTH = Field(
 )
 WEEKDAY = Field(
     name="day-of-week",
-    column=4,
     low=0,
     high=7,
     every=(1 << 7) - 1,
     names=("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"),
 )
 
-_COLUMNS = 5
+_FIELDS = 5
 _MACROS = {
     "@YEARLY": "0 0 1 1 *",
     "@ANNUALLY": "0 0 1 1 *",
@@ -94,9 +87,9 @@ def split_fields(expression: str) -> list[str]:
     fields = text.replace("\t", " ").split(" ")
     if "" in fields:
         fields = [field for field in fields if field]
-    if len(fields) == _COLUMNS:
+    if len(fields) == _FIELDS:
         return ["0", *fields]
-    if len(fields) == _COLUMNS + 1:
+    if len(fields) == _FIELDS + 1:
         return fields
     raise refusal(
         f"has {len(fields)} fields in place of 5 (minute hour day-of-month month day-of-week), "
@@ -112,20 +105,14 @@ def values_of(field: Field, text: str) -> int:
     Raises:
         InvalidSchedule: It cannot be read.
     """
-    items = [_normal(field, item) for item in text.split(",")]
-    if items == ["*"]:
-        return field.every
-    if len(items) == 1 and items[0].isdigit():
-        return 1 << int(items[0])
-    columns = ["*"] * _COLUMNS
-    columns[field.column] = ",".join(items)
-    expanded, _ = croniter.expand(" ".join(columns))
-    numbers = expanded[field.column]
-    return field.every if "*" in numbers else set_of(int(number) for number in numbers)
+    bits = 0
+    for item in text.split(","):
+        bits |= _values_of_item(field, item)
+    return bits
 
 
-def _normal(field: Field, item: str) -> str:
-    """Return one item of a list written so that croniter reads what we mean by it."""
+def _values_of_item(field: Field, item: str) -> int:
+    """Return the set of values that one item of a list names."""
     match = _ITEM.fullmatch(item)
     if match is None:
         raise refusal(f"the {field.name} field cannot be read", item)
@@ -133,17 +120,17 @@ def _normal(field: Field, item: str) -> str:
     if step and not int(step):
         raise refusal(f"a step in the {field.name} field is zero", item)
     if first is None:
-        return item
-    low = high = value_of(field, first)
-    if last:
-        high = value_of(field, last)
-        if low > high:
-            raise refusal(f"a range in the {field.name} field runs backwards (write two)", item)
-    elif step:
-        high = field.high
-    if low == high:
-        return str(low % 7 if field is WEEKDAY else low)
-    return f"{low}-{high}/{step or 1}"
+        low, high = field.low, field.high
+    else:
+        low = high = value_of(field, first)
+        if last:
+            high = value_of(field, last)
+            if low > high:
+                raise refusal(f"a range in the {field.name} field runs backwards (write two)", item)
+        elif step:
+            high = field.high
+    values = range(low, high + 1, int(step or 1))
+    return set_of(value % 7 for value in values) if field is WEEKDAY else set_of(values)
 
 
 def value_of(field: Field, text: str) -> int:

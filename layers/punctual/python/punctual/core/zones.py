@@ -27,7 +27,11 @@ MONTH = 28 * 86_400
 """Beyond what a zone's file lists, its last rule goes on for ever: two changes a year or none, so
 offsets that are compared a month apart miss none."""
 
+QUARTER = 900
+"""Clocks change at a quarter of an hour of UTC, but for some changes long ago."""
+
 _SECOND = timedelta(seconds=1)
+_TABLES = resources.files("tzdata")
 _HEADER = struct.Struct(">4sc15x6l")
 _EARLIEST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _SECOND + MARGIN
 _LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _SECOND - MARGIN
@@ -108,15 +112,25 @@ class Zone:
             if self._offset(ahead) == offset:
                 at = ahead
                 continue
-            while ahead - at > 1:
-                middle = (at + ahead) // 2
-                if self._offset(middle) == offset:
-                    at = middle
-                else:
-                    ahead = middle
-            changes.append(ahead)
-            at, offset = ahead, self._offset(ahead)
+            at = self._change_between(at, ahead, offset)
+            changes.append(at)
+            offset = self._offset(at)
         return changes
+
+    def _change_between(self, at: int, ahead: int, offset: int) -> int:
+        """Return the one instant in (at, ahead] from which on the offset is another one."""
+        while ahead - at > 1:
+            middle = (at + ahead) // 2
+            quarter = middle - middle % QUARTER
+            if quarter > at:
+                middle = quarter
+            elif ahead % QUARTER == 0:
+                middle = ahead - 1  # mostly the last question
+            if self._offset(middle) == offset:
+                at = middle
+            else:
+                ahead = middle
+        return ahead
 
     def _offset(self, instant: int) -> int:
         if not _EARLIEST <= instant <= _LATEST:
@@ -138,12 +152,12 @@ def zone(name: str) -> Zone:
             f"unknown time zone {name[:40]!a}: write an IANA name such as Europe/Berlin",
             field="timezone",
         )
-    return Zone(resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes())
+    return Zone(_TABLES.joinpath("zoneinfo", *name.split("/")).read_bytes())
 
 
 @lru_cache(maxsize=1)
 def _names() -> frozenset[str]:
-    return frozenset(resources.files("tzdata").joinpath("zones").read_text("ascii").split())
+    return frozenset(_TABLES.joinpath("zones").read_text("ascii").split())
 
 
 def _listed_changes(file: bytes) -> list[int]:
