@@ -23,7 +23,7 @@ import urllib3
 import uvloop
 
 from punctual.adapters.targets.http import HttpTargets
-from punctual.core.calls import Call, http_call
+from punctual.core.calls import HttpCall, http_call
 from punctual.core.jobs import HttpTarget
 
 AT_ONCE = 500
@@ -31,14 +31,14 @@ WARM_UP = 500
 ROOT = Path(__file__).parents[1]
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
-Client = Callable[[Sequence[Call]], int]
+Client = Callable[[Sequence[HttpCall]], int]
 """Makes every call; returns how many were answered with 200."""
 
 
 def punctual_targets(new_loop: NewLoop) -> Client:
     """Return our own targets: launched by the 500, collected as they come."""
 
-    def call_all(calls: Sequence[Call]) -> int:
+    def call_all(calls: Sequence[HttpCall]) -> int:
         targets = HttpTargets(allow_private=True, new_loop=new_loop)
         answered = succeeded = launched = 0
         while answered < len(calls):
@@ -57,7 +57,7 @@ def punctual_targets(new_loop: NewLoop) -> Client:
 def bare_aiohttp(new_loop: NewLoop) -> Client:
     """Return aiohttp as it comes: no vetting, no deadline of ours, no thread."""
 
-    async def work(calls: Iterator[Call], session: aiohttp.ClientSession) -> int:
+    async def work(calls: Iterator[HttpCall], session: aiohttp.ClientSession) -> int:
         succeeded = 0
         for call in calls:
             async with session.request(
@@ -67,13 +67,13 @@ def bare_aiohttp(new_loop: NewLoop) -> Client:
                 succeeded += response.status == 200
         return succeeded
 
-    async def call_all(calls: Sequence[Call]) -> int:
+    async def call_all(calls: Sequence[HttpCall]) -> int:
         connector = aiohttp.TCPConnector(limit=AT_ONCE)
         async with aiohttp.ClientSession(connector=connector) as session:
             queue = iter(calls)
             return sum(await asyncio.gather(*(work(queue, session) for _ in range(AT_ONCE))))
 
-    def call_all_on_a_loop(calls: Sequence[Call]) -> int:
+    def call_all_on_a_loop(calls: Sequence[HttpCall]) -> int:
         with asyncio.Runner(loop_factory=new_loop) as runner:
             return runner.run(call_all(calls))
 
@@ -83,13 +83,13 @@ def bare_aiohttp(new_loop: NewLoop) -> Client:
 def urllib3_threads(threads: int) -> Client:
     """Return urllib3, one call at a time in each of so many threads."""
 
-    def call_all(calls: Sequence[Call]) -> int:
+    def call_all(calls: Sequence[HttpCall]) -> int:
         with (
             urllib3.PoolManager(maxsize=threads, retries=False) as pool,
             ThreadPoolExecutor(threads) as executor,
         ):
 
-            def call_one(call: Call) -> bool:
+            def call_one(call: HttpCall) -> bool:
                 answer = pool.request(
                     call.method, call.url, body=call.body, headers=dict(call.headers), timeout=10
                 )
@@ -110,7 +110,7 @@ CLIENTS: dict[str, Client] = {
 }
 
 
-def run_calls(url: str, count: int) -> list[Call]:
+def run_calls(url: str, count: int) -> list[HttpCall]:
     """Make the calls of so many runs."""
     now = datetime.now(UTC)
     target = HttpTarget(url=url, body='{"report": "nightly", "run": "{{run_id}}"}')

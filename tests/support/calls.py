@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from punctual.core.calls import Answer, Call
+from punctual.core.calls import Answer, Call, HttpCall
 from punctual.ports import Targets
 from tests.support.builders import SECOND
 
@@ -12,7 +12,7 @@ PATIENCE = 20 * SECOND
 """How long a test waits for an answer that is sure to come."""
 
 
-def a_call(url: str = "https://example.com/hook", **fields: Any) -> Call:
+def a_call(url: str = "https://example.com/hook", **fields: Any) -> HttpCall:
     """Return a call that posts a little JSON to `url`, and has all the time it needs."""
     values: dict[str, Any] = {
         "run_id": "report.20261201T090000Z",
@@ -24,7 +24,7 @@ def a_call(url: str = "https://example.com/hook", **fields: Any) -> Call:
         "timeout": PATIENCE,
         "success_codes": ("2xx",),
     }
-    return Call(**values | fields)
+    return HttpCall(**values | fields)
 
 
 def answers_to(targets: Targets, calls: Sequence[Call]) -> list[Answer]:

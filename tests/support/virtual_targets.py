@@ -4,12 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from punctual.core.calls import Answer, Call, CallError, ErrorType
+from punctual.core.calls import Answer, Call, CallError, ErrorType, HttpCall
 from tests.support.clock import FakeClock
 
 OK = Answer(status_code=200, content_type="text/plain", body=b"ok", body_bytes=2)
 BUSY = Answer(status_code=503)
 ABORTED = Answer(error=CallError(type=ErrorType.ABORTED, message="closed"))
+HOST_DOWN = Answer(
+    error=CallError(type=ErrorType.HOST_DOWN, message="example.com takes no connections"),
+    again_in=timedelta(seconds=20),
+)
 TIMED_OUT = Answer(error=CallError(type=ErrorType.TIMEOUT, message="no answer in time"))
 
 QUICK = timedelta(milliseconds=100)
@@ -51,8 +55,9 @@ class VirtualTargets:
         now = self._clock.now()
         for call in calls:
             assert call.attempt > self._attempts.get(call.run_id, 0), "attempt numbers only grow"
-            self._attempts[call.run_id] = call.attempt
             answer, takes = self.manner(call)
+            if answer.again_in is None:  # else nothing was sent
+                self._attempts[call.run_id] = call.attempt
             if takes > call.timeout:
                 answer, takes = TIMED_OUT, call.timeout
             self.calls.append((now, call))
@@ -77,6 +82,11 @@ class VirtualTargets:
     def drop(self) -> None:
         """Forget what is going on: the process that waited for it is dead."""
         self._open.clear()
+
+    @property
+    def urls(self) -> list[str]:
+        """Return the URL of every HTTP call, in order."""
+        return [call.url for _, call in self.calls if isinstance(call, HttpCall)]
 
     @property
     def runs(self) -> list[str]:

@@ -220,7 +220,7 @@ def test_a_redirect_is_not_followed(targets: HttpTargets, target: Sink, status: 
             given = answer_to(targets, call)
 
             assert (given.status_code, given.error) == (status, None)
-            assert judge(call.success_codes, given) is Verdict.FINAL
+            assert judge(call, given) is Verdict.FINAL
         assert elsewhere.requests == []
     assert len(target.requests) == 3
 

@@ -12,9 +12,9 @@ from punctual.core.calls import (
     BODY_KEPT_MAX,
     RETRY_AFTER_MAX,
     Answer,
-    Call,
     CallError,
     ErrorType,
+    HttpCall,
     Verdict,
     error_of,
     header_refusal,
@@ -38,7 +38,7 @@ OURS = {
 }
 
 
-def call_of(target: HttpTarget, **fields: Any) -> Call:
+def call_of(target: HttpTarget, **fields: Any) -> HttpCall:
     """Return the call of the first attempt of the run of nine o'clock, made two seconds later."""
     values: dict[str, Any] = {
         "run_id": "report.20261201T090000Z",
@@ -234,17 +234,17 @@ class TestTheVerdict:
 
     @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
     def test_two_hundreds_are_success(self, status: int) -> None:
-        assert judge(("2xx",), Answer(status_code=status)) is Verdict.SUCCEEDED
+        assert judge(a_call(), Answer(status_code=status)) is Verdict.SUCCEEDED
 
     @pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 502, 503, 504, 599])
     def test_what_may_be_better_next_time_is_retried(self, status: int) -> None:
-        assert judge(("2xx",), Answer(status_code=status)) is Verdict.RETRYABLE
+        assert judge(a_call(), Answer(status_code=status)) is Verdict.RETRYABLE
 
     @pytest.mark.parametrize(
         "status", [20, 101, 300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 410, 422, 600]
     )
     def test_the_rest_is_final_redirects_included(self, status: int) -> None:
-        assert judge(("2xx",), Answer(status_code=status)) is Verdict.FINAL
+        assert judge(a_call(), Answer(status_code=status)) is Verdict.FINAL
 
     @pytest.mark.parametrize(
         ("codes", "status", "verdict"),
@@ -262,7 +262,7 @@ class TestTheVerdict:
     def test_the_jobs_own_codes_come_first(
         self, codes: tuple[str, ...], status: int, verdict: Verdict
     ) -> None:
-        assert judge(codes, Answer(status_code=status)) is verdict
+        assert judge(a_call(success_codes=codes), Answer(status_code=status)) is verdict
 
     @pytest.mark.parametrize(
         ("kind", "verdict"),
@@ -276,7 +276,7 @@ class TestTheVerdict:
         ],
     )
     def test_an_error_says_whether_to_try_again(self, kind: ErrorType, verdict: Verdict) -> None:
-        assert judge(("2xx",), an_error(kind)) is verdict
+        assert judge(a_call(), an_error(kind)) is verdict
 
     @pytest.mark.parametrize("kind", [ErrorType.CONNECTION, ErrorType.TIMEOUT, ErrorType.ABORTED])
     def test_an_answer_that_broke_off_is_no_success_whatever_its_status(
@@ -284,8 +284,8 @@ class TestTheVerdict:
     ) -> None:
         broken = Answer(status_code=200, error=CallError(type=kind, message="why"))
 
-        assert judge(("2xx",), broken) is not Verdict.SUCCEEDED
-        assert judge(("2xx",), broken) is judge(("2xx",), an_error(kind))
+        assert judge(a_call(), broken) is not Verdict.SUCCEEDED
+        assert judge(a_call(), broken) is judge(a_call(), an_error(kind))
 
     def test_the_record_tells_the_error_or_else_the_status(self) -> None:
         error = CallError(type=ErrorType.TIMEOUT, message="no answer within 30 s")

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from punctual.core.calls import Answer, CallError, ErrorType, Verdict
-from punctual.core.execution import Go, decide, judge_attempt, may_be_left_out
+from punctual.core.execution import (
+    Go,
+    Postponed,
+    decide,
+    judge_attempt,
+    may_be_left_out,
+    postpone,
+)
 from punctual.core.jobs import CatchUp, Epoch, JobState, Policy
 from punctual.core.retry import RetryPolicy
 from punctual.core.runs import Ending, Failure, Run, RunState
@@ -169,3 +176,45 @@ class TestJudgeAttempt:
 
         assert isinstance(ending, Ending)
         assert ending.state is RunState.FAILED
+
+
+class TestPostpone:
+    """A run whose target was not called comes back later, for as long as it may."""
+
+    DOWN = Answer(error=CallError(type=ErrorType.HOST_DOWN, message="a is down"), again_in=MINUTE)
+
+    def postpone(self, run: Run, *, policy: Policy | None = None, draw: float = 0.0) -> object:
+        job = a_job(policy=policy or Policy())
+        return postpone(run, self.DOWN, job, now=SLOT + SECOND, draw=draw)
+
+    def test_it_waits_as_long_as_is_asked_for_and_up_to_half_as_long_again(self) -> None:
+        run = started(starts=(SLOT,))
+
+        soonest, latest = self.postpone(run), self.postpone(run, draw=0.999)
+
+        assert isinstance(soonest, Postponed)
+        assert isinstance(latest, Postponed)
+        assert soonest.retry_at == SLOT + SECOND + MINUTE
+        assert latest.retry_at == SLOT + SECOND + 1.4995 * MINUTE
+        assert soonest.reason == "host_down: a is down"
+
+    def test_a_run_that_was_never_called_has_until_its_start_deadline(self) -> None:
+        policy = Policy(start_deadline=MINUTE)
+
+        ending = self.postpone(started(starts=(SLOT,)), policy=policy)
+
+        assert isinstance(ending, Ending)
+        assert (ending.state, ending.error) == (RunState.FAILED, self.DOWN.error)
+
+    def test_a_run_that_was_called_has_as_long_as_its_retries(self) -> None:
+        policy = Policy(start_deadline=SECOND, retry=RetryPolicy(max_age=2 * MINUTE))
+        lately = started(attempt=2, starts=(SLOT, SLOT + SECOND))
+        long_ago = started(attempt=2, starts=(SLOT - 2 * MINUTE, SLOT + SECOND))
+
+        assert isinstance(self.postpone(lately, policy=policy), Postponed)
+        assert isinstance(self.postpone(long_ago, policy=policy), Ending)
+
+    def test_no_run_waits_longer_than_its_retries_may_take(self) -> None:
+        policy = Policy(start_deadline=DAY, retry=RetryPolicy(max_age=MINUTE))
+
+        assert isinstance(self.postpone(started(starts=(SLOT,)), policy=policy), Ending)

@@ -6,6 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from punctual.core.aws_targets import (
+    Document,
+    EventBridgeTarget,
+    LambdaTarget,
+    SnsTarget,
+    SqsTarget,
+    StepFunctionsTarget,
+)
 from punctual.core.jobs import CatchUp, Content, Delivery, HttpTarget, Overlap, Policy
 from punctual.core.records import (
     UnreadableRecord,
@@ -89,6 +97,29 @@ contents = st.builds(
     tags=pairs,
 )
 
+documents = st.builds(Document, words) | st.builds(Document, words, is_json=st.just(False))
+roles = st.none() | words
+aws_contents = st.builds(
+    Content,
+    target=st.one_of(
+        st.builds(LambdaTarget, function_arn=words, payload=documents, role_arn=roles),
+        st.builds(
+            SqsTarget, queue_url=words, body=documents, message_group_id=roles, role_arn=roles
+        ),
+        st.builds(SnsTarget, topic_arn=words, message=documents, role_arn=roles),
+        st.builds(
+            EventBridgeTarget,
+            event_bus=words,
+            source=words,
+            detail_type=words,
+            detail=documents,
+            role_arn=roles,
+        ),
+        st.builds(StepFunctionsTarget, state_machine_arn=words, input=documents, role_arn=roles),
+    ),
+    tags=pairs,
+)
+
 
 @given(schedules)
 def test_a_schedule_reads_back_as_it_was(schedule: Schedule) -> None:
@@ -100,7 +131,7 @@ def test_a_policy_reads_back_as_it_was(policy: Policy) -> None:
     assert policy_from_text(policy_to_text(policy)) == policy
 
 
-@given(contents)
+@given(contents | aws_contents)
 def test_a_content_reads_back_as_it_was(content: Content) -> None:
     assert content_from_text(content_to_text(content)) == content
 
@@ -121,6 +152,11 @@ def test_the_texts_are_short_and_stay_as_they_are() -> None:
     content = Content(target=HttpTarget(url="https://a.example/"), tags=(("team", "bänk"),))
     assert content_to_text(content) == (
         '{"target":{"type":"http","url":"https://a.example/"},"tags":[["team","bänk"]]}'
+    )
+    target = SqsTarget(queue_url="https://q.example/", body=Document('{"a":"ü"}'), role_arn="r")
+    assert content_to_text(Content(target=target)) == (
+        '{"target":{"type":"sqs","queue_url":"https://q.example/",'
+        '"body":{"json":"{\\"a\\":\\"ü\\"}"},"role_arn":"r"}}'
     )
 
 

@@ -36,7 +36,7 @@ from tests.support.builders import (
 from tests.support.clock import NINE
 from tests.support.deployment import EXECUTOR_LIVES, JOB, LONGEST_CALL, Deployment, a_deployment
 from tests.support.mishaps import Calls, Flaky, UnansweredMoves, every_death
-from tests.support.virtual_targets import BUSY, OK, QUICK, TIMED_OUT
+from tests.support.virtual_targets import BUSY, HOST_DOWN, OK, QUICK, TIMED_OUT
 
 SLOT = NINE + MINUTE
 KEY = a_run_key(SLOT)
@@ -367,7 +367,7 @@ def test_contents_are_read_once_and_few_are_remembered(
 
     assert deployed.calls.made.count("jobs.read_contents") == 3
     assert len(execute._contents) == 2
-    assert [call.url[-1] for _, call in deployed.targets.calls] == ["0", "0", "1", "2"]
+    assert [url[-1] for url in deployed.targets.urls] == ["0", "0", "1", "2"]
 
 
 class TestAnOutcome:
@@ -465,6 +465,72 @@ class TestAnOutcome:
         deployed.at(SLOT).execute(messages)
 
         assert (outcome(deployed).state, outcome(deployed).attempt) == (RunState.FAILED, 1)
+
+
+class TestARunThatIsPutOff:
+    """Its target was not called, so nothing happened: it waits, and the attempt does not count."""
+
+    def putting_off(self, times: int) -> Callable[[Call], tuple[Answer, timedelta]]:
+        answers = iter([HOST_DOWN] * times)
+        return lambda _: (next(answers, OK), QUICK)
+
+    def test_waits_and_says_for_what(self, deployed: Deployment) -> None:
+        deployed.targets.manner = self.putting_off(1)
+
+        handled = deployed.at(SLOT).execute(handed_over(deployed))
+
+        run = outcome(deployed)
+        assert (run.state, run.attempt, run.starts) == (RunState.RETRYING, 0, ())
+        assert run.reason == "host_down: example.com takes no connections"
+        assert [run.key for run in handled.waiting] == [KEY]
+        assert handled.retrying == []
+
+    def test_comes_back_from_its_message_as_the_same_attempt(self, deployed: Deployment) -> None:
+        deployed.targets.manner = self.putting_off(2)
+
+        deployed.at(SLOT).execute(handed_over(deployed))
+        deployed.run_until(SLOT + 2 * MINUTE)
+
+        run = outcome(deployed)
+        assert (run.state, run.attempt, run.reason) == (RunState.SUCCEEDED, 1, None)
+        assert [call.attempt for _, call in deployed.targets.calls] == [1, 1, 1]
+
+    def test_is_put_off_between_its_attempts_too(self, deployed: Deployment) -> None:
+        answers = iter([BUSY, HOST_DOWN, OK])
+        deployed.targets.manner = lambda _: (next(answers), QUICK)
+
+        deployed.at(SLOT).execute(handed_over(deployed))
+        deployed.run_until(SLOT + 2 * MINUTE)
+
+        run = outcome(deployed)
+        assert (run.state, run.attempt) == (RunState.SUCCEEDED, 2)
+        assert len(run.failures) == 1
+
+    def test_fails_when_its_next_start_would_be_past_the_start_deadline(
+        self, deployed: Deployment
+    ) -> None:
+        job = a_rare_job(policy=Policy(start_deadline=10 * SECOND))
+        deployed.targets.manner = self.putting_off(1)
+
+        deployed.at(SLOT).execute(handed_over(deployed, job=job))
+
+        run = outcome(deployed)
+        assert run.state is RunState.FAILED
+        assert run.error == HOST_DOWN.error
+
+    def test_is_cancelled_when_nobody_wants_it_any_more(self, deployed: Deployment) -> None:
+        answers = iter([HOST_DOWN])
+        deployed.targets.manner = lambda _: (next(answers), 20 * SECOND)
+        messages = handed_over(deployed)
+        deployed.at(SLOT)
+        executor = deployed.make_execute()
+        executor.take(messages, lives_until=SLOT + MINUTE)
+        deployed.engine.runs.move([RequestCancel(key=KEY, at=SLOT)])
+
+        while executor.busy:
+            executor.step(wait=SECOND)
+
+        assert outcome(deployed).state is RunState.CANCELLED
 
 
 class TestAStartThatIsRefused:

@@ -468,7 +468,7 @@ class TestWritingAnotherDefinition:
         deployed.make_jobs().put(JOB, spec, fingerprint="g", if_match=None)
         deployed.run_until(NINE + MINUTE + SECOND)
 
-        assert [call.url for _, call in deployed.targets.calls] == ["https://example.com/new"]
+        assert deployed.targets.urls == ["https://example.com/new"]
 
 
 class TestChangingTheSlots:

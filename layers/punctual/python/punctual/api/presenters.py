@@ -1,6 +1,7 @@
 """How jobs and runs look from outside."""
 
 import json
+from dataclasses import fields
 from datetime import date, datetime, timedelta
 from typing import Any, assert_never
 
@@ -18,9 +19,10 @@ from punctual.api.views import (
     Slots,
     TargetView,
 )
+from punctual.core.aws_targets import AwsTarget, Document, type_of
 from punctual.core.calls import CallError
 from punctual.core.instants import MILLISECOND, format_instant
-from punctual.core.jobs import Content, HttpTarget, Job, JobState
+from punctual.core.jobs import Content, HttpTarget, Job, JobState, Target
 from punctual.core.retry import RetryPolicy
 from punctual.core.runs import Result, Stretch
 from punctual.core.schedules import At, Cron, Dst, Every, Schedule
@@ -162,7 +164,19 @@ def _exclusion(exclusion: date) -> str:
     return exclusion.isoformat()
 
 
-def _target(target: HttpTarget) -> TargetView:
+def _target(target: Target) -> Any:  # noqa: ANN401 - one view for each type
+    return _http_target(target) if isinstance(target, HttpTarget) else _aws_target(target)
+
+
+def _aws_target(target: AwsTarget) -> dict[str, Any]:
+    view: dict[str, Any] = {"type": type_of(target)}
+    for each in fields(target):
+        value = getattr(target, each.name)
+        view[each.name] = value.value if isinstance(value, Document) else value
+    return view
+
+
+def _http_target(target: HttpTarget) -> TargetView:
     body: Any = target.body
     if body is not None and target.body_is_json:
         body = json.loads(body)

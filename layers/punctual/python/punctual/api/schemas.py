@@ -556,6 +556,8 @@ class PauseBody(Body):
 def _is_long(content: Content) -> bool:
     """Say whether a content may be too long as it is stored: no character takes over 6 bytes."""
     target = content.target
+    if not isinstance(target, HttpTarget):
+        return True
     long = len(target.url) + len(target.body or "") + sum(len(n + v) for n, v in target.headers)
     return 6 * (long + sum(len(n + v) for n, v in content.tags)) > CONTENT_BYTES_MAX // 2
 

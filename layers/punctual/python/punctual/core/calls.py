@@ -1,21 +1,26 @@
 """What one attempt sends to a target, what comes back, and what that means for the run."""
 
-import json
+import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
-from punctual.core.instants import format_instant
+from punctual.core.aws_calls import AwsCall
 from punctual.core.jobs import HttpTarget
+from punctual.core.templates import fill, json_written, percent_encoded, values_of
 
 BODY_KEPT_MAX = 500
 """Bytes of an answer's body that are kept with the run; what lies beyond is only counted."""
 
 BODY_READ_MAX = 1_000_000
 """Bytes of an answer's body that are read at all; a longer answer is cut off, not awaited."""
+
+def result_name(body: bytes) -> str:
+    """Return the name that a body is kept under: 32 hexadecimal digits that follow from it."""
+    return hashlib.sha256(body).hexdigest()[:32]
+
 
 RETRY_AFTER_MAX = timedelta(days=14)
 """A longer `Retry-After` counts as this much: no run is retried at a greater age."""
@@ -24,8 +29,8 @@ USER_AGENT = "Punctual"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One attempt's request to a target, ready to send.
+class HttpCall:
+    """One attempt's HTTP request, ready to send.
 
     URL, headers and body may hold secrets, so they are left out of its `repr`.
     """
@@ -43,6 +48,10 @@ class Call:
     """Status codes (`204`) and classes (`2xx`) that count as success."""
 
 
+Call = HttpCall | AwsCall
+"""One attempt's request to a target."""
+
+
 class ErrorType(StrEnum):
     """Why an attempt failed, as the run's record names it."""
 
@@ -58,6 +67,26 @@ class ErrorType(StrEnum):
     """We closed the call ourselves, since its run was cancelled or given up."""
     HTTP_STATUS = "http_status"
     """The target answered, and its status is no success."""
+    THROTTLED = "throttled"
+    """An AWS service has no room at the moment."""
+    SERVICE = "service"
+    """An AWS service failed."""
+    NOT_FOUND = "not_found"
+    """What an AWS call goes to does not exist."""
+    ACCESS_DENIED = "access_denied"
+    """The role, or who assumes it, may not do this."""
+    FUNCTION_ERROR = "function_error"
+    """The invoked function ended with an error of its own."""
+    EXECUTION_FAILED = "execution_failed"
+    """The execution of the state machine ended without success; it is over."""
+    SECRET = "secret"
+    """A secret of the target cannot be read now; nothing was sent."""
+    SECRET_MISSING = "secret_missing"
+    """The target names a secret that does not exist; nothing was sent."""
+    SECRET_UNUSABLE = "secret_unusable"
+    """A secret of the target holds nothing that can be sent or signed with; nothing was sent."""
+    HOST_DOWN = "host_down"
+    """The target's host took no connection lately; nothing was sent, and the attempt is none."""
     INTERNAL = "internal"
     """A fault of our own; the target may or may not have been called."""
 
@@ -85,10 +114,16 @@ class Answer:
     """The first `BODY_KEPT_MAX` bytes, as they came over the wire (never inflated)."""
     body_bytes: int = 0
     """How many bytes were read; reading stops soon after `BODY_READ_MAX`."""
+    stored: str | None = None
+    """Under which name `Results` has the body, up to `BODY_READ_MAX`, if `body` is not all."""
     truncated: bool = False
-    """Whether there was more than `body` holds."""
+    """Whether there was more than can be had, here or there."""
+    log: tuple[str, ...] = field(default=(), repr=False)
+    """Lines that the target wrote about its work, oldest first, where it tells them."""
     error: CallError | None = None
     """None when a whole HTTP answer came, whatever its status."""
+    again_in: timedelta | None = None
+    """Set where the call was put off and nothing was sent: when it may be worth another try."""
 
 
 class Verdict(StrEnum):
@@ -103,27 +138,43 @@ class Verdict(StrEnum):
     """Retryable too; a run whose last attempt ended so is `timed_out`, not `failed`."""
     ABORTED = "aborted"
     """Stopped by us; what to record is known to who stopped it."""
+    PUT_OFF = "put_off"
+    """Nothing was sent, so the attempt does not count; the run is tried again later."""
 
 
 _RETRYABLE_STATUSES = frozenset({408, 425, 429, *range(500, 600)})
-_FINAL_ERRORS = frozenset({ErrorType.REFUSED_ADDRESS, ErrorType.INVALID_REQUEST})
+_FINAL_ERRORS = frozenset(
+    {
+        ErrorType.REFUSED_ADDRESS,
+        ErrorType.INVALID_REQUEST,
+        ErrorType.SECRET_MISSING,
+        ErrorType.SECRET_UNUSABLE,
+        ErrorType.NOT_FOUND,
+        ErrorType.ACCESS_DENIED,
+    }
+)
 
 
-def judge(success_codes: tuple[str, ...], answer: Answer) -> Verdict:
+def judge(call: Call, answer: Answer) -> Verdict:
     """Say what an answer means for its attempt.
 
     An answer that broke off is judged by the break, not by its status: whether the target had
-    finished its work is not known. The job's own success codes come before every other rule.
+    finished its work is not known. The job's own success codes come before every other rule. An
+    AWS service that did what it was asked for answers without an error.
     """
     if answer.error is not None:
+        if answer.again_in is not None:
+            return Verdict.PUT_OFF
         if answer.error.type == ErrorType.ABORTED:
             return Verdict.ABORTED
         if answer.error.type == ErrorType.TIMEOUT:
             return Verdict.TIMED_OUT
         return Verdict.FINAL if answer.error.type in _FINAL_ERRORS else Verdict.RETRYABLE
+    if isinstance(call, AwsCall):
+        return Verdict.SUCCEEDED
     status = answer.status_code
     assert status is not None, "an answer without an error has a status"
-    if str(status) in success_codes or f"{status // 100}xx" in success_codes:
+    if str(status) in call.success_codes or f"{status // 100}xx" in call.success_codes:
         return Verdict.SUCCEEDED
     return Verdict.RETRYABLE if status in _RETRYABLE_STATUSES else Verdict.FINAL
 
@@ -204,7 +255,7 @@ def http_call(
     attempt: int,
     timeout: timedelta,
     now: datetime,
-) -> Call:
+) -> HttpCall:
     """Make the request of one attempt: templates filled, our own headers set.
 
     Headers that `header_refusal` names are left out, so none of ours is ever doubled and no value
@@ -220,14 +271,9 @@ def http_call(
         now: When the attempt starts; signed verifiers refuse a call that is minutes old.
     """
     assert attempt >= 1, "attempts are counted from 1"
-    values = {
-        "run_id": run_id,
-        "job_id": job_id,
-        "scheduled_at": format_instant(scheduled_at),
-        "attempt": str(attempt),
-    }
+    values = values_of(run_id=run_id, job_id=job_id, scheduled_at=scheduled_at, attempt=attempt)
     headers = {
-        name: _fill(value, values, as_written=str)
+        name: fill(value, values)
         for name, value in target.headers
         if header_refusal(name, value) is None
     }
@@ -246,34 +292,14 @@ def http_call(
         "Punctual-Scheduled-At": values["scheduled_at"],
         "Punctual-Attempt": values["attempt"],
     }
-    in_body = _json_written if target.body_is_json else str
-    return Call(
+    in_body = json_written if target.body_is_json else str
+    return HttpCall(
         run_id=run_id,
         attempt=attempt,
         method=target.method,
-        url=_fill(target.url, values, as_written=_percent_encoded),
+        url=fill(target.url, values, as_written=percent_encoded),
         headers=tuple(headers.items()),
-        body=_fill(target.body or "", values, as_written=in_body).encode(),
+        body=fill(target.body or "", values, as_written=in_body).encode(),
         timeout=timeout,
         success_codes=target.success_codes,
     )
-
-
-_TEMPLATE = re.compile(r"\{\{(run_id|job_id|scheduled_at|attempt)\}\}")
-_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-
-
-def _fill(text: str, values: dict[str, str], *, as_written: Callable[[str], str]) -> str:
-    """Put the values in, each in the writing of its surroundings, in one pass: none is read again.
-
-    In JSON text two braces in a row occur within strings only, so the text may be filled as it is.
-    """
-    return _TEMPLATE.sub(lambda match: as_written(values[match[1]]), text)
-
-
-def _percent_encoded(value: str) -> str:
-    return "".join(chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in value.encode())
-
-
-def _json_written(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)[1:-1]

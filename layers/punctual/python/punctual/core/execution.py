@@ -1,6 +1,7 @@
 """What an executor does with a run it has just started, and with the answer to its call."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -50,6 +51,15 @@ def decide(
         if now > job.starts_by(run.scheduled_at):
             return Ending(state=RunState.MISSED, at=now, reason="deadline")
     return Go.CALL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postponed:
+    """A run whose target was not called: its start is taken back, and it waits for another."""
+
+    retry_at: datetime
+    reason: str
+    """What it waits for, such as `host_down: api.example.com takes no connections`."""
 
 
 def may_be_left_out(run: Run, job: Job | None, *, now: datetime) -> bool:
@@ -159,6 +169,35 @@ def judge_attempt(
             return Failure(attempt=run.attempt, finished_at=now, error=error, retry_at=again)
     state = RunState.TIMED_OUT if verdict is Verdict.TIMED_OUT else RunState.FAILED
     return Ending(state=state, at=now, result=result_of(answer), error=error)
+
+
+def postpone(
+    run: Run, answer: Answer, job: Job, *, now: datetime, draw: float
+) -> Postponed | Ending:
+    """Put a run off whose target was not called, or end it where the wait would last too long.
+
+    Waits are up to half as long again as the answer asks for, so that runs that were put off
+    together do not come back together. A run that was never called has until its start deadline,
+    and every run as long as its retries may take.
+
+    Args:
+        run: The run as held by the attempt.
+        answer: Its `again_in` is set.
+        job: The run's job.
+        now: When the answer was there.
+        draw: A number in [0, 1) for the jitter.
+    """
+    assert answer.again_in is not None, "only a call that was put off is put off"
+    error = error_of(answer)
+    seconds = answer.again_in.total_seconds() * (1 + draw / 2)
+    again = now + timedelta(milliseconds=round(seconds * 1000))
+    first = run.starts[0] if run.attempt > 1 and run.starts else run.scheduled_at
+    latest = max(first, job.created_at) + job.policy.retry.max_age
+    if run.attempt == 1:
+        latest = min(latest, job.starts_by(run.scheduled_at))
+    if again > latest:
+        return Ending(state=RunState.FAILED, at=now, error=error)
+    return Postponed(retry_at=again, reason=f"{error.type}: {error.message}")
 
 
 def result_of(answer: Answer) -> Result | None:

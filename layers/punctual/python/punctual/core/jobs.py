@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from punctual.core.aws_targets import AwsTarget
 from punctual.core.identity import JobKey
 from punctual.core.retry import RetryPolicy
 from punctual.core.schedules import Schedule
@@ -78,7 +79,7 @@ class HttpTarget:
     """`response`: the answer is the outcome."""
 
 
-Target = HttpTarget
+Target = HttpTarget | AwsTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, assert_never
 
+from punctual.core import aws_targets
 from punctual.core.identity import JobKey, RunKey
 from punctual.core.instants import (
     MILLISECOND,
@@ -316,6 +317,8 @@ _TARGET = HttpTarget(
 
 
 def _target_to_record(target: Target) -> dict[str, Any]:
+    if not isinstance(target, HttpTarget):
+        return aws_targets.to_record(target)
     record: dict[str, Any] = {"type": "http", "url": target.url}
     if target.method != _TARGET.method:
         record["method"] = target.method
@@ -334,7 +337,7 @@ def _target_to_record(target: Target) -> dict[str, Any]:
 
 def _target_from_record(record: dict[str, Any]) -> Target:
     if record["type"] != "http":
-        raise ValueError(f"a target of type {record['type']!r}")
+        return aws_targets.from_record(record)
     return HttpTarget(
         url=record["url"],
         method=record.get("method", _TARGET.method),

@@ -4,21 +4,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from punctual.core.calls import Answer, Call, CallError, ErrorType, Verdict, http_call, judge
+from punctual.core.calls import (
+    Answer,
+    Call,
+    CallError,
+    ErrorType,
+    Verdict,
+    error_of,
+    judge,
+)
 from punctual.core.errors import StoreUnavailable
 from punctual.core.execution import (
     HIDE_MAX,
     LEASE_MARGIN,
     POLL,
     Go,
+    Postponed,
     decide,
     is_gone,
     judge_attempt,
     may_be_left_out,
+    postpone,
     time_for_call,
 )
 from punctual.core.identity import JobKey, RunKey
 from punctual.core.jobs import Content, Job
+from punctual.core.launching import call_of
 from punctual.core.runs import (
     Ending,
     Failure,
@@ -32,6 +43,7 @@ from punctual.core.runs import (
     Start,
     Stretch,
     Void,
+    Wait,
     after,
     give_up,
     read_refusal,
@@ -77,6 +89,8 @@ class Handled:
     """Runs as their start left them, about to be decided."""
     retrying: list[Run] = field(default_factory=list)
     """Runs that await another attempt."""
+    waiting: list[Run] = field(default_factory=list)
+    """Runs that were not called, and wait until they may be; their `reason` says for what."""
     ended: list[Run] = field(default_factory=list)
     """Runs whose outcome was written here."""
     voided: int = 0
@@ -103,7 +117,7 @@ class _Attempt:
         return self.run.owner
 
 
-_Settlement = Ending | Failure | Go
+_Settlement = Ending | Failure | Postponed | Go
 
 
 class Execute:
@@ -323,27 +337,25 @@ class Execute:
         if calls:
             self._targets.launch([call for call, _ in calls])
 
-    def _judge(self, call: Call, attempt: _Attempt, answer: Answer) -> Ending | Failure:
+    def _judge(self, call: Call, attempt: _Attempt, answer: Answer) -> Ending | Failure | Postponed:
         assert attempt.job is not None, "only a run whose job was read is called"
-        verdict = judge(call.success_codes, answer)
-        now = self._clock.now()
-        settlement = judge_attempt(
-            attempt.run,
-            answer,
-            verdict,
-            attempt.job.policy.retry,
-            now=now,
-            draw=self._chance.draw(),
-        )
+        verdict = judge(call, answer)
+        now, draw = self._clock.now(), self._chance.draw()
+        settlement: Ending | Failure | Postponed
+        if verdict is Verdict.PUT_OFF:
+            settlement = postpone(attempt.run, answer, attempt.job, now=now, draw=draw)
+        else:
+            policy = attempt.job.policy.retry
+            settlement = judge_attempt(attempt.run, answer, verdict, policy, now=now, draw=draw)
         if attempt.stopping is not None and (
-            verdict is Verdict.ABORTED or isinstance(settlement, Failure)
+            verdict is Verdict.ABORTED or not isinstance(settlement, Ending)
         ):
             # An answer that came before the call was closed counts, but leads to no further call.
             return Ending(
                 state=RunState.CANCELLED,
                 at=now,
                 reason=attempt.stopping,
-                error=settlement.error,
+                error=error_of(answer),
             )
         return settlement
 
@@ -359,7 +371,7 @@ class Execute:
         looks = {
             attempt.run.key: _look(attempt.run, at=retry_look(settlement.retry_at))
             for attempt, settlement in settlements
-            if isinstance(settlement, Failure) and settlement.retry_at > now + HIDE_MAX
+            if isinstance(settlement, Failure | Postponed) and settlement.retry_at > now + HIDE_MAX
         }
         watched = self._watch(looks.values())
         moves = [_move(attempt, settlement) for attempt, settlement in settlements]
@@ -388,7 +400,7 @@ class Execute:
                 done.ended.append(run)
                 over.append(attempt.message)
             else:
-                done.retrying.append(run)
+                (done.waiting if isinstance(move, Wait) else done.retrying).append(run)
                 if run.key in watched:
                     over.append(attempt.message)
                 else:
@@ -489,15 +501,7 @@ def _make_call(
     if content is None:
         return _internal_failure("the job's target is missing from the store", now=now)
     try:
-        return http_call(
-            content.target,
-            run_id=run.key.run_id,
-            job_id=run.key.job.job_id,
-            scheduled_at=run.scheduled_at,
-            attempt=run.attempt,
-            timeout=time_for_call(run, job, now=now),
-            now=now,
-        )
+        return call_of(run, content.target, timeout=time_for_call(run, job, now=now), now=now)
     except Exception as error:  # noqa: BLE001 - one broken job must not stop its batch
         # The message of the error may quote what the target holds, so only its type is told.
         return _internal_failure(f"the call cannot be made ({type(error).__name__})", now=now)
@@ -525,6 +529,14 @@ def _move(attempt: _Attempt, settlement: _Settlement) -> Move:
             )
         case Failure():
             return Retry(key=key, owner=owner, failure=settlement)
+        case Postponed(retry_at=retry_at, reason=reason):
+            return Wait(
+                key=key,
+                owner=owner,
+                attempt=attempt.run.attempt,
+                retry_at=retry_at,
+                reason=reason,
+            )
         case _:
             return Void(key=key, owner=owner)
 

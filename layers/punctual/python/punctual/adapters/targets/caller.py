@@ -1,25 +1,35 @@
-"""Carries out calls on one event loop: the client, its connections, the calls that are going on."""
+"""Carries out calls on one event loop: those that are going on, and how they end."""
 
 import asyncio
 import contextlib
-import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from typing import Any, Protocol
 
-from aiohttp import ClientSession, DummyCookieJar
-
-from punctual.adapters.targets.connections import Connector
-from punctual.adapters.targets.exchange import Client, exchange, send_once
 from punctual.adapters.targets.failures import failure
-from punctual.adapters.targets.lookups import LookUp, Lookups
-from punctual.adapters.targets.turns import Turns
 from punctual.core.calls import Answer, Call
-
-UNREAD_MAX = 2**14
-"""Bytes of an answer that wait to be read; what lies beyond stays in the network."""
 
 CLOSE_MAX = 0.4
 """Seconds that calls and connections get to end in when all are closed; they need far less."""
+
+
+class Carrier(Protocol):
+    """Knows how one kind of call is carried out. Belongs to the loop it was made on."""
+
+    def carry(self, call: Call, *, deadline: float) -> Coroutine[Any, Any, Answer]:
+        """Carry out one call, and say what came of it, whatever that is.
+
+        Cancelling it closes the call: the answer then has the error type `aborted`.
+
+        Args:
+            call: Ready to be sent.
+            deadline: On the clock of the loop.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of what is kept between calls; none is going on."""
+        ...
 
 
 class Caller:
@@ -27,22 +37,13 @@ class Caller:
 
     def __init__(
         self,
+        carrier: Carrier,
         *,
-        allow_private: bool,
-        tls: ssl.SSLContext | None,
-        look_up: LookUp,
         hand_on: Callable[[Sequence[tuple[Call, Answer]]], None],
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        connector = Connector(tls=tls)
-        self._client = Client(
-            session=_open_session(connector),
-            connector=connector,
-            lookups=Lookups(look_up, allow_private=allow_private),
-            turns=Turns(),
-            cloud=not allow_private,
-        )
+        self._carrier = carrier
         self._hand_on = hand_on
         self._going_on: dict[int, tuple[Call, asyncio.Task[Answer]]] = {}
         """By the identity of the call: equal ones may go on side by side."""
@@ -57,7 +58,7 @@ class Caller:
         """
         for call in calls:
             deadline = launched_at + call.timeout.total_seconds()
-            task = self.loop.create_task(exchange(call, deadline=deadline, client=self._client))
+            task = self.loop.create_task(self._carrier.carry(call, deadline=deadline))
             self._going_on[id(call)] = (call, task)
             task.add_done_callback(partial(self._end, call))
 
@@ -79,7 +80,7 @@ class Caller:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_MAX):
                 await asyncio.gather(*tasks, return_exceptions=True)
-                await self._client.session.close()
+                await self._carrier.close()
         self._hand_on_ended()
 
     def _end(self, call: Call, task: asyncio.Task[Answer]) -> None:
@@ -93,20 +94,3 @@ class Caller:
     def _hand_on_ended(self) -> None:
         ended, self._ended = self._ended, []
         self._hand_on(ended)
-
-
-def _open_session(connector: Connector) -> ClientSession:
-    """Open a client that does what it is told and nothing of its own accord.
-
-    No cookies, no proxies, no credentials from the environment, no inflated bodies, no second
-    sending; redirects and name lookups are turned off with each request.
-    """
-    return ClientSession(
-        connector=connector,
-        cookie_jar=DummyCookieJar(),
-        headers={"Accept-Encoding": "identity"},
-        auto_decompress=False,
-        trust_env=False,
-        middlewares=(send_once,),
-        read_bufsize=UNREAD_MAX,
-    )

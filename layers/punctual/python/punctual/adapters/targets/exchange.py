@@ -24,7 +24,7 @@ from punctual.adapters.targets.failures import ConnectionBroke, failure, timed_o
 from punctual.adapters.targets.lookups import ADDRESSES_MAX, AddressRefused, Lookups
 from punctual.adapters.targets.turns import Turns
 from punctual.core.addresses import check_url
-from punctual.core.calls import BODY_KEPT_MAX, BODY_READ_MAX, Answer, Call, CallError
+from punctual.core.calls import BODY_KEPT_MAX, BODY_READ_MAX, Answer, CallError, HttpCall
 
 CONNECT_MAX = 10.0
 """Seconds until a connection stands, TLS included; the addresses of a name share them."""
@@ -50,7 +50,7 @@ class Client:
     """Whether only what may be called from the cloud may be called."""
 
 
-async def exchange(call: Call, *, deadline: float, client: Client) -> Answer:
+async def exchange(call: HttpCall, *, deadline: float, client: Client) -> Answer:
     """Carry out one call, and say what came of it, whatever that is.
 
     Cancelling it closes the call: the answer then has the error type `aborted`.
@@ -105,7 +105,7 @@ def _percent_encoded(url: str) -> str:
 
 
 async def _send(
-    call: Call, url: URL, addresses: Sequence[str], *, session: ClientSession
+    call: HttpCall, url: URL, addresses: Sequence[str], *, session: ClientSession
 ) -> ClientResponse:
     """Send the request to the first address that is connected.
 

@@ -1,0 +1,54 @@
+"""What all HTTP calls share: the client, its connections, the names that were looked up."""
+
+import ssl
+
+from aiohttp import ClientSession, DummyCookieJar
+
+from punctual.adapters.targets.connections import Connector
+from punctual.adapters.targets.exchange import Client, exchange, send_once
+from punctual.adapters.targets.lookups import LookUp, Lookups
+from punctual.adapters.targets.turns import Turns
+from punctual.core.calls import Answer, Call, HttpCall
+
+UNREAD_MAX = 2**14
+"""Bytes of an answer that wait to be read; what lies beyond stays in the network."""
+
+
+class HttpCarrier:
+    """Fills `Carrier` for HTTP."""
+
+    def __init__(self, *, allow_private: bool, tls: ssl.SSLContext | None, look_up: LookUp) -> None:
+        connector = Connector(tls=tls)
+        self._client = Client(
+            session=_open_session(connector),
+            connector=connector,
+            lookups=Lookups(look_up, allow_private=allow_private),
+            turns=Turns(),
+            cloud=not allow_private,
+        )
+
+    async def carry(self, call: Call, *, deadline: float) -> Answer:
+        """See `Carrier.carry`."""
+        assert isinstance(call, HttpCall), "other calls have other carriers"
+        return await exchange(call, deadline=deadline, client=self._client)
+
+    async def close(self) -> None:
+        """See `Carrier.close`."""
+        await self._client.session.close()
+
+
+def _open_session(connector: Connector) -> ClientSession:
+    """Open a client that does what it is told and nothing of its own accord.
+
+    No cookies, no proxies, no credentials from the environment, no inflated bodies, no second
+    sending; redirects and name lookups are turned off with each request.
+    """
+    return ClientSession(
+        connector=connector,
+        cookie_jar=DummyCookieJar(),
+        headers={"Accept-Encoding": "identity"},
+        auto_decompress=False,
+        trust_env=False,
+        middlewares=(send_once,),
+        read_bufsize=UNREAD_MAX,
+    )
