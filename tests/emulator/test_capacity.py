@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
+from punctual.cli.bill import write_units
 from punctual.core.dispatch import plan_visit
 from punctual.core.jobs import Job
 from punctual.core.runs import Finish, Run, Start
@@ -147,6 +148,7 @@ def test_a_run_costs_no_more_units_than_promised(
 
         per_run = (bill.units - 1) / count  # one unit is the dispatch's own sign of life
         assert per_run <= units_max
+        assert per_run == pytest.approx(write_units(period), rel=0.02)
 
 
 def test_a_one_shot_costs_no_more_units_than_promised_in_its_whole_life(ministack: str) -> None:
@@ -161,6 +163,7 @@ def test_a_one_shot_costs_no_more_units_than_promised_in_its_whole_life(ministac
         assert carry_out_once(engine, jobs) == JOBS
 
         assert (bill.units - 1) / JOBS <= 10
+        assert (bill.units - 1) / JOBS == pytest.approx(write_units(None), rel=0.02)
 
 
 def test_writes_share_requests(ministack: str) -> None:

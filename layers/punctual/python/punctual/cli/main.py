@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from punctual.adapters.system import SystemClock
-from punctual.cli import imports, jobs, runs, serve
+from punctual.cli import cost, imports, jobs, runs, serve
 from punctual.cli.client import Client, Refused, Transport, Unreachable, gateway_region
 from punctual.cli.output import Output, complain
 from punctual.cli.session import BAD, DONE, NO, BadInput, Session
@@ -50,6 +50,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(runs.app, name="runs")
 app.add_typer(imports.app, name="import")
 app.command("serve")(serve.serve)
+app.command("cost")(cost.cost)
 
 
 @app.callback()

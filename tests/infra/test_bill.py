@@ -1,0 +1,21 @@
+"""What `punctual cost` takes a stage for is what the stacks are configured to be."""
+
+import pytest
+
+from infra.config import STAGES as CONFIGURED
+from punctual.cli.bill import STAGES
+from punctual.core.sharding import SHARDS
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_priced_stage_is_the_configured_one(name: str) -> None:
+    config, priced = CONFIGURED[name], STAGES[name]
+
+    assert priced.ticks_per_minute == SHARDS // config.shards_per_message
+    assert priced.pollers == (config.fast_pollers.least if config.fast_pollers else 0)
+
+
+def test_every_stage_that_runs_on_aws_is_priced() -> None:
+    assert STAGES.keys() == {
+        name for name, config in CONFIGURED.items() if not config.on_this_machine
+    }
