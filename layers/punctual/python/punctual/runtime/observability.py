@@ -71,6 +71,7 @@ def report_execute(handled: Handled, *, unreadable: int) -> None:
         metrics.add_metric("StartLateness", MetricUnit.Milliseconds, lateness)
     count("RunsStarted", len(first))
     count("RunsRetried", len(handled.retrying))
+    count("RunsPutOff", len(handled.waiting))
     count("RunsVoided", handled.voided)
     count("OutcomesSuperseded", handled.superseded)
     count("MessagesUnreadable", unreadable)
