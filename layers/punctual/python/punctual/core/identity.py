@@ -49,7 +49,7 @@ class RunKey:
         *whole, milliseconds = match.groups(default="0")
         year, month, day, hour, minute, second = map(int, whole)
         microsecond = int(milliseconds) * 1000
-        try:  # each run is asked for its slot more than once, and `strptime` takes ten times as long
+        try:  # not by `strptime`, which takes several times as long: every start asks
             return datetime(year, month, day, hour, minute, second, microsecond, tzinfo=UTC)
         except ValueError:  # it looks like a time, and the calendar has none such
             return None
