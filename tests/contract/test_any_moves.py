@@ -105,7 +105,14 @@ def move_of(draw: Draw, key: RunKey, row: Run | None, *, now: datetime) -> Move:
         case "wait":
             return Wait(key=key, owner=owner, attempt=attempt, retry_at=until, reason=draw.reason)
         case "hold":
-            return Hold(key=key, owner=owner, lease_until=until)
+            return Hold(
+                key=key,
+                owner=owner,
+                attempt=attempt,
+                started_at=row.starts[-1] if row and row.starts else now,
+                lease_until=until,
+                heartbeat=draw.step,
+            )
         case "void":
             return Void(key=key, owner=owner)
         case "void queued":

@@ -6,6 +6,7 @@ store can hold. All rows of one state, and one move for each of them, go through
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -59,6 +60,17 @@ def wait(owner: str = "a", *, attempt: int = 1, minutes: int = 9) -> Wait:
     return Wait(key=ANY_KEY, owner=owner, attempt=attempt, retry_at=at, reason="gate")
 
 
+def hold(owner: str = "a", *, lease_until: datetime = NINE + 9 * MINUTE) -> Hold:
+    return Hold(
+        key=ANY_KEY,
+        owner=owner,
+        attempt=1,
+        started_at=NINE,
+        lease_until=lease_until,
+        heartbeat=MINUTE,
+    )
+
+
 ASKED_TO_STOP = RequestCancel(key=ANY_KEY, at=NINE + SECOND)
 
 WAYS: dict[str, Sequence[Move]] = {
@@ -82,7 +94,14 @@ WAYS: dict[str, Sequence[Move]] = {
     "asked to stop": (start(), ASKED_TO_STOP),
     "asked to stop and abandoned": (start(lease_seconds=5), ASKED_TO_STOP),
     "asked to stop and retrying": (start(), ASKED_TO_STOP, retry(after_seconds=3600)),
-    "heartbeat": (start(lease_seconds=5), Hold(key=ANY_KEY, owner="a", lease_until=NOW)),
+    "heartbeat": (start(lease_seconds=5), hold(lease_until=NOW)),
+    "heartbeat of a later attempt": (start(), retry(), start(at_second=30), hold()),
+    "silent": (start(lease_seconds=5), hold(lease_until=NINE + 9 * SECOND)),
+    "silent and taken over": (
+        start("z", lease_seconds=5),
+        hold("z", lease_until=NINE + 9 * SECOND),
+        start(at_second=30),
+    ),
     "succeeded": (start(), finish(RunState.SUCCEEDED)),
     "failed": (start(), retry(), start(at_second=30), finish(RunState.FAILED)),
     "cancelled unstarted": (
@@ -100,7 +119,7 @@ MOVES: Sequence[Move] = (
             finish(RunState.TIMED_OUT, owner),
             retry(owner, after_seconds=77),
             wait(owner, minutes=77),
-            Hold(key=ANY_KEY, owner=owner, lease_until=NINE + 99 * MINUTE),
+            hold(owner, lease_until=NINE + 99 * MINUTE),
             Void(key=ANY_KEY, owner=owner),
             GiveUp(
                 key=ANY_KEY,
@@ -146,7 +165,7 @@ def test_a_move_happens_when_the_core_permits_it_and_leaves_what_the_core_says(
     rows = [a_run(NINE + n * SECOND, max_attempts=2) for n in range(len(MOVES))]
     assert all(engine.runs.insert(rows))
     for step in WAYS[way]:
-        steps = [replace(step, key=row.key) for row in rows]
+        steps = [on(row, step) for row in rows]
         assert all(answer.applied for answer in engine.runs.move(steps))
         rows = [left(step, row) for step, row in zip(steps, rows, strict=True)]
     assert engine.runs.read([row.key for row in rows]) == {row.key: row for row in rows}
@@ -292,7 +311,10 @@ def test_each_move_of_a_batch_stands_alone_and_is_answered_in_its_place(engine: 
 
 
 def on(row: Run, move: Move) -> Move:
-    """Return the move as tried on a row; a wait is for the attempt that the row is at."""
+    """Return the move as tried on a row; a wait or a hold is for the attempt that it is at."""
+    if isinstance(move, Hold):
+        started_at = row.starts[-1] if row.starts else NINE
+        return replace(move, key=row.key, attempt=max(row.attempt, 1), started_at=started_at)
     if isinstance(move, Wait):
         return replace(move, key=row.key, attempt=max(row.attempt, 1))
     return replace(move, key=row.key)

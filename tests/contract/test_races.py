@@ -265,7 +265,15 @@ def test_heartbeats_do_not_bring_back_what_was_lost(engine: Engine, runs: list[R
     won = winners(
         engine,
         lambda writer: [
-            Hold(key=run.key, owner="holder", lease_until=NINE + writer * MINUTE) for run in runs
+            Hold(
+                key=run.key,
+                owner="holder",
+                attempt=1,
+                started_at=NINE,
+                lease_until=NINE + writer * MINUTE,
+                heartbeat=MINUTE,
+            )
+            for run in runs
         ],
     )
 

@@ -160,7 +160,14 @@ def test_a_void_does_not_touch_the_row_that_came_after_it(engine: Engine) -> Non
 
 
 def test_a_heartbeat_may_come_twice(engine: Engine) -> None:
-    hold = Hold(key=KEY, owner="a", lease_until=NINE + 9 * MINUTE)
+    hold = Hold(
+        key=KEY,
+        owner="a",
+        attempt=1,
+        started_at=NINE,
+        lease_until=NINE + 9 * MINUTE,
+        heartbeat=MINUTE,
+    )
     queue(engine, START, hold, hold)
 
     run = stored(engine)

@@ -52,7 +52,7 @@ class Rows:
     def number(self, run: Run | None) -> int:
         """Return the number of a row as the model keeps it."""
         if run is not None:
-            run = replace(run, starts=(), failures=(), result=None, error=None)
+            run = replace(run, starts=(), marks=(), failures=(), result=None, error=None)
         return self._rows.number(run)
 
     def _moved(self, row: int, move: Move) -> int | None:

@@ -97,7 +97,17 @@ MOVES: dict[str, tuple[Move, set[str]]] = {
     "finish": (Finish(key=KEY, owner="me", ending=ENDING, scheduled_at=NINE), HELD),
     "retry": (Retry(key=KEY, owner="me", failure=FAILURE), HELD - {"mine, last"}),
     "wait": (Wait(key=KEY, owner="me", attempt=1, retry_at=LATER, reason="full"), HELD),
-    "hold": (Hold(key=KEY, owner="me", lease_until=LATER + MINUTE), HELD),
+    "hold": (
+        Hold(
+            key=KEY,
+            owner="me",
+            attempt=1,
+            started_at=NINE,
+            lease_until=LATER + MINUTE,
+            heartbeat=MINUTE,
+        ),
+        HELD,
+    ),
     "void": (Void(key=KEY, owner="me"), HELD - {"mine, unwanted"}),
     "void of a queued row": (VoidQueued(key=KEY, schedule_revision=1), {"queued"}),
     "void of a row that was revised": (VoidQueued(key=KEY, schedule_revision=2), set()),

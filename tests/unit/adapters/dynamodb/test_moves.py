@@ -35,7 +35,14 @@ START = Start(key=KEY, owner="first", now=NINE, lease_until=NINE + MINUTE)
 FINISH = Finish(key=KEY, owner="first", ending=ENDING, scheduled_at=NINE)
 RETRY = Retry(key=KEY, owner="first", failure=a_failure())
 WAIT = Wait(key=KEY, owner="first", attempt=1, retry_at=NINE + MINUTE, reason="gate")
-HOLD = Hold(key=KEY, owner="first", lease_until=NINE + MINUTE)
+HOLD = Hold(
+    key=KEY,
+    owner="first",
+    attempt=1,
+    started_at=NINE,
+    lease_until=NINE + MINUTE,
+    heartbeat=MINUTE,
+)
 VOID = Void(key=KEY, owner="first")
 VOID_QUEUED = VoidQueued(key=KEY, schedule_revision=1)
 CANCEL = Cancel(key=KEY, ending=CANCELLED, scheduled_at=NINE)

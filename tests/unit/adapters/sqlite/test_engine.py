@@ -127,11 +127,40 @@ class TestLeases:
             )
             assert engine.runs.move([give_up])[0].applied
 
-    def test_a_heartbeat_gives_a_lease_of_its_own_boot(self, home: Path, run: Run) -> None:
-        hold = Hold(key=run.key, owner="first", lease_until=NINE + HOUR)
+    def test_an_attempt_that_awaits_its_callback_outlives_the_boot_that_called(
+        self, home: Path, run: Run
+    ) -> None:
+        hold = Hold(
+            key=run.key,
+            owner="first",
+            attempt=1,
+            started_at=NINE,
+            lease_until=NINE + HOUR,
+            heartbeat=HOUR,
+        )
         with SqliteEngine.open(home, clock=FakeClock()) as engine:
             assert engine.runs.move([hold])[0].applied
-            assert engine.runs.read([run.key])[run.key].live(NINE)
+        with SqliteEngine.open(home, clock=FakeClock()) as engine:
+            stored = engine.runs.read([run.key])[run.key]
+            assert stored.live(NINE + HOUR)
+            assert stored.heartbeat == HOUR
+            (late,) = engine.runs.move([start(run, owner="second")])
+            assert not late.applied
+
+    def test_who_takes_over_from_a_silent_one_gets_a_lease_of_its_own_boot(
+        self, home: Path, run: Run
+    ) -> None:
+        hold = Hold(
+            key=run.key,
+            owner="first",
+            attempt=1,
+            started_at=NINE,
+            lease_until=NINE - SECOND,
+            heartbeat=HOUR,
+        )
+        with SqliteEngine.open(home, clock=FakeClock()) as engine:
+            assert engine.runs.move([hold])[0].applied
+            assert engine.runs.move([start(run, owner="second")])[0].applied
         with SqliteEngine.open(home, clock=FakeClock()) as engine:
             assert engine.runs.read([run.key])[run.key].dead(NINE)
 

@@ -10,12 +10,19 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from punctual.core.calls import CallError
+from punctual.core.calls import CallError, ErrorType
 from punctual.core.identity import RunKey
 from punctual.core.jobs import Delivery, Lane
 
 HISTORY_KEPT = timedelta(days=30)
 """How long a run can be read after it ended."""
+
+LIFE_MAX = timedelta(days=14)
+"""No heartbeat keeps a run open for longer than this after its first start."""
+
+MARK_LENGTH = 8
+"""Characters of an owner that are remembered: enough to tell it from any other, and too few to
+make up anything from."""
 
 
 class RunState(StrEnum):
@@ -60,8 +67,11 @@ class Result:
     body: bytes = b""
     """At most 500 bytes."""
     body_bytes: int = 0
-    """Length of the whole answer."""
+    """Length of the whole answer, as far as it was read."""
+    stored: str | None = None
+    """Under which name `Results` has the body, if `body` is only its beginning."""
     truncated: bool = False
+    """Whether there was more than can be had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +82,16 @@ class Failure:
     finished_at: datetime
     error: CallError
     retry_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is remembered of one attempt for good, though others follow it."""
+
+    owner: str
+    """The beginning of its owner: tells the token of an earlier attempt from a stranger's."""
+    heartbeat: timedelta | None = None
+    """The longest silence it is allowed, once it awaits its callback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +119,8 @@ class Run:
     cancel_requested_at: datetime | None = None
     starts: tuple[datetime, ...] = ()
     """When each attempt started, in order."""
+    marks: tuple[Mark, ...] = ()
+    """Of each attempt, in the order of `starts`."""
     failures: tuple[Failure, ...] = ()
     """Attempts after which another was awaited. One that died has a start and no entry here."""
     finished_at: datetime | None = None
@@ -114,6 +136,13 @@ class Run:
     def held_by(self, owner: str) -> bool:
         """Say whether `owner` is the attempt that may act on this run."""
         return self.state is RunState.RUNNING and self.owner == owner
+
+    @property
+    def heartbeat(self) -> timedelta | None:
+        """The longest silence allowed to the attempt that awaits its callback; None without one."""
+        if self.state is not RunState.RUNNING or not self.marks:
+            return None
+        return self.marks[-1].heartbeat
 
     def live(self, now: datetime) -> bool:
         """Say whether an attempt must be presumed to be going on."""
@@ -189,11 +218,20 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """HOLD: a heartbeat moves the holder's lease."""
+    """HOLD: the holder's call was accepted, or its target gave a sign of life; the lease moves.
+
+    From the first one on the attempt awaits its callback, and outlives whoever called it.
+    """
 
     key: RunKey
     owner: str
+    attempt: int
+    """Number of the holder's attempt."""
+    started_at: datetime
+    """When it started."""
     lease_until: datetime
+    heartbeat: timedelta
+    """The longest silence allowed, for whoever finds that it lasted longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,6 +354,7 @@ def after(move: Move, run: Run) -> Run | None:
                 retry_at=None,
                 reason=None,
                 starts=(*run.starts, now),
+                marks=(*run.marks, mark_of(owner)),
             )
         case Finish(owner=owner, ending=ending):
             return _ended(run, ending, by=owner)
@@ -340,9 +379,11 @@ def after(move: Move, run: Run) -> Run | None:
                 reason=reason,
                 attempt=run.attempt - 1,
                 starts=run.starts[:-1],
+                marks=run.marks[:-1],
             )
-        case Hold(lease_until=lease_until):
-            return replace(run, lease_until=lease_until)
+        case Hold(owner=owner, lease_until=lease_until, heartbeat=heartbeat):
+            mark = mark_of(owner, heartbeat=heartbeat)
+            return replace(run, lease_until=lease_until, marks=(*run.marks[:-1], mark))
         case Void() | VoidQueued():
             return None
         case RequestCancel(at=at):
@@ -377,6 +418,11 @@ def was_applied(move: Move, run: Run | None) -> bool:
             return run is None
         case _:
             return False
+
+
+def mark_of(owner: str, *, heartbeat: timedelta | None = None) -> Mark:
+    """Return what is remembered of an attempt."""
+    return Mark(owner[:MARK_LENGTH], heartbeat)
 
 
 def _past(instant: datetime | None, now: datetime) -> bool:
@@ -445,11 +491,30 @@ def read_refusal(run: Run | None, *, now: datetime) -> Refusal:
 LOST = CallError(type="lost", message="the executor died in the middle of the attempt")
 
 
+def silence(heartbeat: timedelta) -> CallError:
+    """Return the error of an attempt whose callback was awaited in vain."""
+    return CallError(type=ErrorType.TIMEOUT, message=f"no heartbeat for {_seconds(heartbeat)} s")
+
+
+OVERDUE = CallError(
+    type=ErrorType.TIMEOUT, message=f"no outcome within {LIFE_MAX.days} days of the first start"
+)
+
+
+def _seconds(duration: timedelta) -> str:
+    return f"{duration.total_seconds():g}"
+
+
 def ending_of_dead(run: Run, *, now: datetime) -> Ending:
-    """Return the outcome of a run whose last attempt died without one."""
+    """Return the outcome of a run whose last attempt died without one, or fell silent."""
+    state, error = RunState.FAILED, LOST
+    if run.heartbeat is not None:
+        state, error = RunState.TIMED_OUT, silence(run.heartbeat)
+        if run.starts and now >= run.starts[0] + LIFE_MAX:
+            error = OVERDUE
     if run.delivery is Delivery.AT_MOST_ONCE:
-        return Ending(state=RunState.UNKNOWN, at=now, error=LOST)
-    return Ending(state=RunState.FAILED, at=now, error=LOST)
+        state = RunState.UNKNOWN
+    return Ending(state=state, at=now, error=error)
 
 
 def reap(run: Run, *, now: datetime) -> Reap:

@@ -15,7 +15,7 @@ from typing import Any
 from punctual.adapters.dynamodb import keys
 from punctual.core.calls import CallError
 from punctual.core.identity import JobKey
-from punctual.core.instants import epoch_ms, from_epoch_ms
+from punctual.core.instants import MILLISECOND, epoch_ms, from_epoch_ms
 from punctual.core.jobs import Content, Delivery, DueJob, Job, JobState, Lane
 from punctual.core.records import (
     UnreadableRecord,
@@ -34,6 +34,7 @@ from punctual.core.runs import (
     HISTORY_KEPT,
     Ending,
     Failure,
+    Mark,
     Result,
     Run,
     RunState,
@@ -247,7 +248,8 @@ def run_from_item(item: Item) -> Run:
         lease_until=_optional_instant(item, "lease_until"),
         retry_at=_optional_instant(item, "retry_at"),
         cancel_requested_at=_optional_instant(item, "cancel_requested_at"),
-        starts=tuple(from_epoch_ms(int(start["N"])) for start in item["starts"]["L"]),
+        starts=tuple(_started_at(start) for start in item["starts"]["L"]),
+        marks=tuple(_mark_from_value(start) for start in item["starts"]["L"]),
         failures=tuple(_failure_from_value(failure) for failure in item["failures"]["L"]),
         finished_at=finished_at,
         finished_by=_optional_text(item, "finished_by"),
@@ -275,6 +277,26 @@ def ending_to_values(ending: Ending, *, by: str | None, scheduled_at: datetime) 
     if ending.error is not None:
         values["error"] = _error_to_value(ending.error)
     return values
+
+
+def start_to_value(at: datetime, mark: Mark) -> dict[str, Any]:
+    """Write the start of one attempt: `[1764579600000, "q3Jk9-aB"]`, then its heartbeat if any."""
+    values = [instant(at), text(mark.owner)]
+    if mark.heartbeat is not None:
+        values.append(number(mark.heartbeat // MILLISECOND))
+    return {"L": values}
+
+
+def _started_at(value: Item) -> datetime:
+    """Read when an attempt started; the first version wrote nothing else."""
+    return from_epoch_ms(int((value["L"][0] if "L" in value else value)["N"]))
+
+
+def _mark_from_value(value: Item) -> Mark:
+    if "L" not in value:
+        return Mark("")
+    _, owner, *heartbeat = value["L"]
+    return Mark(owner["S"], int(heartbeat[0]["N"]) * MILLISECOND if heartbeat else None)
 
 
 def failure_to_value(failure: Failure) -> dict[str, Any]:
@@ -316,6 +338,8 @@ def _result_to_value(result: Result) -> dict[str, Any]:
         value["content_type"] = text(result.content_type)
     if result.body:
         value["body"] = {"B": result.body}
+    if result.stored is not None:
+        value["stored"] = text(result.stored)
     if result.truncated:
         value["truncated"] = {"BOOL": True}
     return {"M": value}
@@ -328,6 +352,7 @@ def _result_from_value(value: Item) -> Result:
         content_type=_optional_text(result, "content_type"),
         body=bytes(result["body"]["B"]) if "body" in result else b"",
         body_bytes=int(result["body_bytes"]["N"]),
+        stored=_optional_text(result, "stored"),
         truncated="truncated" in result,
     )
 

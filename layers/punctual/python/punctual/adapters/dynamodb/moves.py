@@ -14,6 +14,7 @@ from punctual.adapters.dynamodb.items import (
     failure_to_value,
     instant,
     number,
+    start_to_value,
     text,
 )
 from punctual.adapters.dynamodb.writes import Change, Delete, Update
@@ -33,6 +34,7 @@ from punctual.core.runs import (
     Void,
     VoidQueued,
     Wait,
+    mark_of,
 )
 
 # Conditions. A row that awaits its outcome always has `lease_until` and `retry_at`, 0 when there is
@@ -85,7 +87,7 @@ START = Change(
         "#retry_at = :zero",
         "#attempt = #attempt + :one",
         "#attempts_left = #attempts_left - :one",
-        f"#starts[{END}] = :now",
+        f"#starts[{END}] = :start",
     ),
     removes=("#reason",),
 )
@@ -100,8 +102,6 @@ RETRY = Change(
     ),
     removes=("#owner",),
 )
-
-HOLD = Change(when=HELD, sets=("#lease_until = :lease_until",))
 
 REQUEST_CANCEL = Change(when=RUNNING, sets=("#cancel_requested_at = :at",))
 
@@ -137,6 +137,15 @@ def _wait(attempt: int) -> Change:
     )
 
 
+@lru_cache
+def _hold(attempt: int) -> Change:
+    """HOLD of attempt number `attempt`, which awaits its callback from then on."""
+    return Change(
+        when=HELD,
+        sets=("#lease_until = :lease_until", f"#starts[{attempt - 1}] = :start"),
+    )
+
+
 def write_of(move: Move) -> Update | Delete:
     """Return the conditional write that carries out a move."""
     match move:
@@ -147,6 +156,7 @@ def write_of(move: Move) -> Update | Delete:
                 owner=text(owner),
                 now=instant(now),
                 lease_until=instant(lease_until),
+                start=start_to_value(now, mark_of(owner)),
             )
         case Finish(owner=owner, ending=ending, scheduled_at=scheduled_at):
             outcome = ending_to_values(ending, by=owner, scheduled_at=scheduled_at)
@@ -167,8 +177,14 @@ def write_of(move: Move) -> Update | Delete:
                 retry_at=instant(retry_at),
                 reason=text(reason),
             )
-        case Hold(owner=owner, lease_until=lease_until):
-            return _update(move.key, HOLD, owner=text(owner), lease_until=instant(lease_until))
+        case Hold(owner=owner, attempt=attempt, lease_until=lease_until):
+            return _update(
+                move.key,
+                _hold(attempt),
+                owner=text(owner),
+                lease_until=instant(lease_until),
+                start=start_to_value(move.started_at, mark_of(owner, heartbeat=move.heartbeat)),
+            )
         case Void(owner=owner):
             return _delete(move.key, VOIDABLE, owner=text(owner))
         case VoidQueued(schedule_revision=revision):

@@ -16,7 +16,7 @@ from typing import Any
 from punctual.adapters.sqlite.statements import ForRows, Row
 from punctual.core.calls import CallError
 from punctual.core.identity import JobKey, RunKey
-from punctual.core.instants import epoch_ms, from_epoch_ms
+from punctual.core.instants import MILLISECOND, epoch_ms, from_epoch_ms
 from punctual.core.jobs import Delivery, DueJob, Job, JobState, Lane
 from punctual.core.records import (
     UnreadableRecord,
@@ -29,7 +29,7 @@ from punctual.core.records import (
     schedule_from_text,
     schedule_to_text,
 )
-from punctual.core.runs import Failure, Result, Run, RunState, Stretch, Trigger
+from punctual.core.runs import Failure, Mark, Result, Run, RunState, Stretch, Trigger
 from punctual.core.watching import WatchRow
 
 _text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -207,6 +207,7 @@ _RUN_GAINS = (
     "body",
     "body_bytes",
     "truncated",
+    "stored",
     "error_type",
     "error_message",
     "expires_at",
@@ -276,6 +277,7 @@ def run_from_row(row: Row, *, job: JobKey, incarnation: int, boot: int) -> Run:
         body,
         body_bytes,
         truncated,
+        stored,
         error_type,
         error_message,
         expires_at,
@@ -294,7 +296,8 @@ def run_from_row(row: Row, *, job: JobKey, incarnation: int, boot: int) -> Run:
         lease_until=_instant(lease_until) if lease_boot in {None, boot} else None,
         retry_at=_instant(retry_at),
         cancel_requested_at=_instant(cancel_requested_at),
-        starts=() if starts is None else tuple(map(from_epoch_ms, starts)),
+        starts=() if starts is None else tuple(map(_started_at, starts)),
+        marks=() if starts is None else tuple(map(_mark_from_record, starts)),
         failures=() if failures is None else tuple(map(_failure_from_record, failures)),
         finished_at=_instant(finished_at),
         finished_by=finished_by,
@@ -306,6 +309,7 @@ def run_from_row(row: Row, *, job: JobKey, incarnation: int, boot: int) -> Run:
             content_type=content_type,
             body=bytes.fromhex(body),
             body_bytes=body_bytes,
+            stored=stored,
             truncated=bool(truncated),
         ),
         error=None if error_type is None else CallError(type=error_type, message=error_message),
@@ -329,15 +333,16 @@ _PARTS: dict[str, _Part] = {
     "lease_until": _Part(
         ("lease_until", "lease_boot"),
         lambda run, boot: (
-            (None, None) if run.lease_until is None else (epoch_ms(run.lease_until), boot)
+            _ms(run.lease_until),
+            None if run.lease_until is None or run.heartbeat is not None else boot,
         ),
     ),
     "retry_at": _Part(("retry_at",), lambda run, _: (_ms(run.retry_at),)),
     "cancel_requested_at": _Part(
         ("cancel_requested_at",), lambda run, _: (_ms(run.cancel_requested_at),)
     ),
-    "starts": _Part(
-        ("starts",), lambda run, _: (f"[{','.join([str(epoch_ms(at)) for at in run.starts])}]",)
+    "marks": _Part(
+        ("starts",), lambda run, _: (_text(list(map(_start_to_record, run.starts, run.marks))),)
     ),
     "failures": _Part(
         ("failures",), lambda run, _: (_text(list(map(_failure_to_record, run.failures))),)
@@ -346,8 +351,8 @@ _PARTS: dict[str, _Part] = {
     "finished_by": _Part(("finished_by",), lambda run, _: (run.finished_by,)),
     "reason": _Part(("reason",), lambda run, _: (run.reason,)),
     "result": _Part(
-        ("status_code", "content_type", "body", "body_bytes", "truncated"),
-        lambda run, _: (None,) * 5 if run.result is None else _result_values(run.result),
+        ("status_code", "content_type", "body", "body_bytes", "truncated", "stored"),
+        lambda run, _: (None,) * 6 if run.result is None else _result_values(run.result),
     ),
     "error": _Part(
         ("error_type", "error_message"),
@@ -357,7 +362,7 @@ _PARTS: dict[str, _Part] = {
     ),
     "expires_at": _Part(("expires_at",), lambda run, _: (_ms(run.expires_at),)),
 }
-"""Every field that a move may change."""
+"""Every field that a move may change; `starts` change together with `marks`."""
 
 _fields_of = attrgetter(*_PARTS)
 
@@ -394,7 +399,28 @@ def _result_values(result: Result) -> tuple[Any, ...]:
         result.body,
         result.body_bytes,
         int(result.truncated),
+        result.stored,
     )
+
+
+def _start_to_record(at: datetime, mark: Mark) -> list[Any]:
+    """Write the start of one attempt: `[1764579600000,"q3Jk9-aB"]`, then its heartbeat if any."""
+    record: list[Any] = [epoch_ms(at), mark.owner]
+    if mark.heartbeat is not None:
+        record.append(mark.heartbeat // MILLISECOND)
+    return record
+
+
+def _started_at(record: list[Any] | int) -> datetime:
+    """Read when an attempt started; the first version wrote nothing else."""
+    return from_epoch_ms(record if isinstance(record, int) else record[0])
+
+
+def _mark_from_record(record: list[Any] | int) -> Mark:
+    if isinstance(record, int):
+        return Mark("")
+    _, owner, *heartbeat = record
+    return Mark(owner, heartbeat[0] * MILLISECOND if heartbeat else None)
 
 
 def _failure_to_record(failure: Failure) -> list[Any]:
