@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-aws check test kills test-dynamodb-local bench bench-cron coverage synth openapi format lock clean
+.PHONY: help run run-aws check test mutants kills test-dynamodb-local bench bench-cron coverage synth openapi format lock clean
 
 help:  ## say what there is
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test: .venv/ready node_modules/ready  ## every kind of test that needs no accoun
 
 sim: .venv/ready  ## one seed of the simulation, told step by step (SEED=7)
 	@$(BIN)/python -m tests.simulation $(SEED)
+
+mutants: .venv/ready  ## broken versions of the code, each to be found by the simulation (ARGS=claim-first)
+	@$(BIN)/python -m tests.simulation.mutation $(ARGS)
 
 kills: .venv/ready  ## processes killed and held while runs go on (ARGS="--engine aws --kills 200 --runs 2000")
 	@$(BIN)/python -m tests.kills $(ARGS)

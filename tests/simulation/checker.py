@@ -184,9 +184,18 @@ class Checker:
         if after is not None and after.get("owner") == before["owner"]:
             return
         holder = self._attempts.get((address, before["owner"]["S"]))
-        if holder is None or not self._in_bound:
+        if holder is None:
             return
         writer = self.writer.invocation if self.writer is not None else None
+        if _is_word_of_an_attempt(after) and writer is not holder.invocation:
+            self.fail(
+                "I2",
+                f"{name_of(address)} became {'void' if after is None else _state(after)} by "
+                f"{self.writer.name}, though attempt {holder.number} of {holder.invocation.name} "
+                "held it",
+            )
+        if not self._in_bound:
+            return
         alive = not holder.invocation.ended and not holder.invocation.environment.was_frozen
         if alive and writer is not holder.invocation:
             became = "taken away" if after is None else _state(after)
@@ -481,6 +490,11 @@ def references_of(row: Item | None) -> list[Address]:
         for tenant, job_id, incarnation, _, *names in json.loads(row["runs"]["S"])
         for name in names
     ]
+
+
+def _is_word_of_an_attempt(after: Item | None) -> bool:
+    """Say whether only the attempt that held a run can have left it so, whatever clocks say."""
+    return after is None or "finished_by" in after or _state(after) == "retrying"
 
 
 def _state(item: Item) -> str:

@@ -81,7 +81,7 @@ MUTANTS = (
                 '"attribute_not_exists(#cancel_requested_at) AND #attempts_left > :zero"',
                 (
                     '"attribute_not_exists(#cancel_requested_at) AND #attempts_left > :zero"\n'
-                    '    " AND #state IN (:queued, :retrying)"'
+                    '    " AND attribute_not_exists(#owner)"'
                 ),
             ),
         ),

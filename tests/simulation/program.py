@@ -42,6 +42,10 @@ class Edit:
     new: str
 
 
+class Unfit(Exception):
+    """An edit does not fit the code: what it is about has changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """What one execution environment has loaded for itself."""
@@ -64,9 +68,8 @@ class Program:
         # Whatever cannot be loaded fails here and not in the middle of a simulated night.
         with patch.dict(os.environ, QUIET):
             self.module("punctual.runtime.observability").metrics = _NoMetrics()
-            self.module(WIRING)
-        missing = self._finder.unused()
-        assert not missing, f"these edits were never applied: {missing}"
+            for name in (WIRING, *(edit.module for edit in edits)):
+                self.module(name)
 
     def module(self, name: str) -> Any:
         """Return a module of this copy."""
@@ -128,10 +131,6 @@ class _Finder(MetaPathFinder):
             self._edits.setdefault(edit.module, []).append(edit)
         self._codes: dict[str, CodeType] = {}
 
-    def unused(self) -> list[str]:
-        """Return the modules that were to be edited and were not."""
-        return [name for name in self._edits if name not in self._codes]
-
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
@@ -167,6 +166,9 @@ class _Loader(SourceFileLoader):
     def _edited(self, fullname: str) -> CodeType:
         text = self.get_data(self.path).decode()
         for edit in self._edits:
-            assert text.count(edit.old) == 1, f"{edit.old!r} is there once in {fullname}"
+            if text.count(edit.old) != 1:
+                raise Unfit(
+                    f"{fullname} has {edit.old!r} not once but {text.count(edit.old)} times"
+                )
             text = text.replace(edit.old, edit.new)
         return self.source_to_code(text.encode(), self.path)
