@@ -37,6 +37,12 @@ class JobLife(Life):
         return any(body.get("catch_up", "all") in ADMITS_STRETCHES for body in self.bodies)
 
     @property
+    def max_runs(self) -> int | None:
+        """How many slots it has at most, if that is bounded; worlds bound no job that is edited."""
+        bound: int | None = self.periods[0].schedule.get("max_runs")
+        return bound
+
+    @property
     def most_once(self) -> bool:
         """Whether every definition asked for one attempt at most."""
         return all(body.get("delivery") == "at_most_once" for body in self.bodies)

@@ -74,8 +74,7 @@ def owed(life: Life, *, until: int) -> Owed:
         before = {slot for slot in slots if ends.low < slot <= ends.high and slot in may}
     max_runs = life.periods[0].schedule.get("max_runs")
     if max_runs is not None:
-        kept = set(sorted(must | may)[:max_runs])
-        must, may = must & kept, may & kept
+        must, may = _first(max_runs, must, may)
     withheld = life.pauses[-1] if life.pauses and life.pauses[-1][1] is None else None
     if withheld is not None:
         must, may = _cut(must, may, after=withheld[0])
@@ -84,6 +83,17 @@ def owed(life: Life, *, until: int) -> Owed:
         # What a delete finds unfinished is not finished any more.
         must, may = set(), must | may
     return Owed(frozenset(must), frozenset(may - must))
+
+
+def _first(count: int, must: set[int], may: set[int]) -> tuple[set[int], set[int]]:
+    """Leave out what cannot be among the first slots, and doubt what need not be.
+
+    A slot is among them for sure if all those before it, the doubtful ones too, leave it room; and
+    it may be if the sure ones do.
+    """
+    known = sorted(must | may)
+    sure = must & set(known[:count])
+    return sure, {slot for slot in known if sum(s < slot for s in must) < count} - sure
 
 
 def _cut(must: set[int], may: set[int], *, after: Window) -> tuple[set[int], set[int]]:

@@ -1,7 +1,7 @@
 """The invariants that are judged once everything has come to rest."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,24 @@ STOPPED_WITHIN = 3 * SECOND + 500
 
 ENOUGH = 10
 """Runs without which a median says nothing: functions start cold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Slots that a catch-up rule left out, as it was recorded."""
+
+    since: int
+    until: int
+    count: int
+    stale: bool
+    """Whether its slots were others' by the time it was written: its visit had stood still.
+
+    Whoever reads it finds the runs of those slots, and counts the rest as left out.
+    """
+
+    def within(self, slots: Iterable[int]) -> list[int]:
+        """Return the slots that lie in it."""
+        return [slot for slot in slots if self.since <= slot <= self.until]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,20 +117,22 @@ class Reckoning:
 
     def _rows_and_stretches(
         self,
-    ) -> tuple[
-        dict[tuple[str, int], dict[int, Item]], dict[tuple[str, int], list[tuple[int, int, int]]]
-    ]:
+    ) -> tuple[dict[tuple[str, int], dict[int, Item]], dict[tuple[str, int], list[Stretch]]]:
         rows: dict[tuple[str, int], dict[int, Item]] = defaultdict(dict)
-        stretches: dict[tuple[str, int], list[tuple[int, int, int]]] = defaultdict(list)
+        stretches: dict[tuple[str, int], list[Stretch]] = defaultdict(list)
         for (pk, sk), item in self.table.items.items():
             kind, _, rest = sk.partition("#")
             if kind == "R":
                 slot = int(item["scheduled_at"]["N"])
                 rows[pk, int(rest.partition("#")[0])][slot] = item
-            elif kind == "M" and (pk, sk) not in self.stale_stretches:
-                since, until = int(item["since"]["N"]), int(item["until"]["N"])
-                life = pk, int(item["incarnation"]["N"])
-                stretches[life].append((since, until, int(item["count"]["N"])))
+            elif kind == "M":
+                stretch = Stretch(
+                    since=int(item["since"]["N"]),
+                    until=int(item["until"]["N"]),
+                    count=int(item["count"]["N"]),
+                    stale=(pk, sk) in self.stale_stretches,
+                )
+                stretches[pk, int(item["incarnation"]["N"])].append(stretch)
         return rows, stretches
 
     def _accounted(
@@ -120,24 +140,35 @@ class Reckoning:
         life: JobLife,
         slots: Owed,
         rows: Mapping[int, Item],
-        stretches: Sequence[tuple[int, int, int]],
+        stretches: Sequence[Stretch],
     ) -> Iterator[Finding]:
         """I10: the outcomes and the stretches are the slots, none missing and none extra."""
         name = f"{life.partition} (life {life.incarnation})"
         known = slots.must | slots.may
         left_out: Counter[int] = Counter()
-        for since, until, count in stretches:
-            inside = [slot for slot in known if since <= slot <= until]
-            left_out.update(inside)
-            sure = [slot for slot in inside if slot in slots.must]
-            if not len(sure) <= count <= len(inside):
-                yield "I10", f"{name}: a stretch counts {count} slots, and holds {len(inside)}"
+        stale: set[int] = set()
+        for stretch in stretches:
             if not life.leaves_out:
                 yield "I10", f"{name} leaves slots out, which nobody asked for"
+            inside = stretch.within(known)
+            if stretch.stale:
+                stale.update(inside)
+                continue
+            left_out.update(inside)
+            sure = [slot for slot in inside if slot in slots.must]
+            if not len(sure) <= stretch.count <= len(inside):
+                yield (
+                    "I10",
+                    f"{name}: a stretch counts {stretch.count} slots, and holds {len(inside)}",
+                )
+        told = rows.keys() | left_out.keys() | stale
         pending = self._pending_from(life)
         for slot in sorted(slots.must):
-            if slot not in rows and slot not in left_out and slot < pending:
+            if slot not in told and slot < pending:
                 yield "I10", f"{name}: the slot {_time(slot)} was lost"
+        max_runs = life.max_runs
+        if max_runs is not None and len(told) > max_runs:
+            yield "I10", f"{name} was to have {max_runs} runs, and has {len(told)}"
         for slot, row in sorted(rows.items()):
             state = row["state"]["S"]
             if state in {"queued", "running", "retrying"}:
