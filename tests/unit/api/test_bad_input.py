@@ -154,7 +154,6 @@ LATER: Mapping[str, Sequence[Any]] = {
     "heartbeat_seconds": [60],
     "overlap": ["skip", "buffer_one", "cancel_other"],
     "limits": [[{"key": "crm-api", "max_concurrent": 5, "rate_per_second": None}]],
-    "target/type": ["lambda", "sqs", "sns", "eventbridge", "step_functions"],
     "target/completion": ["callback"],
     "target/secret_arn": ["arn:aws:secretsmanager:eu-central-1:111122223333:secret:token"],
     "target/signing_secret_arn": ["arn:aws:secretsmanager:eu-central-1:111122223333:secret:key"],

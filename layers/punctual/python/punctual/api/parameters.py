@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
-from punctual.api.schemas import TAG_NAME, read_instant, wrong
+from punctual.api.fields import wrong
+from punctual.api.schemas import TAG_NAME, read_instant
 from punctual.core.identity import JOB_ID
 from punctual.core.previews import PREVIEWED_MAX
 

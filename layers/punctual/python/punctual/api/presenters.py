@@ -10,6 +10,7 @@ from punctual.api.views import (
     DstView,
     ErrorView,
     GapView,
+    HttpTargetView,
     JobView,
     LogLineView,
     ResultView,
@@ -17,7 +18,6 @@ from punctual.api.views import (
     RunView,
     ScheduleView,
     Slots,
-    TargetView,
 )
 from punctual.core.aws_targets import AwsTarget, Document, type_of
 from punctual.core.calls import CallError
@@ -176,7 +176,7 @@ def _aws_target(target: AwsTarget) -> dict[str, Any]:
     return view
 
 
-def _http_target(target: HttpTarget) -> TargetView:
+def _http_target(target: HttpTarget) -> HttpTargetView:
     body: Any = target.body
     if body is not None and target.body_is_json:
         body = json.loads(body)

@@ -13,24 +13,32 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PlainValidator,
+    Tag,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from punctual.api.aws_targets import (
+    EventBridgeBody,
+    LambdaBody,
+    SnsBody,
+    SqsBody,
+    StepFunctionsBody,
+)
+from punctual.api.fields import Body, Text, wrong, wrong_fields
 from punctual.core.addresses import URL_MAX, check_url
 from punctual.core.calls import header_refusal
 from punctual.core.changes import JobSpec
 from punctual.core.errors import FieldError, InvalidSchedule
 from punctual.core.instants import EPOCH, parse_instant
-from punctual.core.jobs import CatchUp, Content, Delivery, HttpTarget, Policy
+from punctual.core.jobs import CatchUp, Content, Delivery, HttpTarget, Policy, Target
 from punctual.core.previews import PREVIEWED_MAX
 from punctual.core.records import content_to_text
 from punctual.core.retry import Jitter, RetryPolicy
@@ -61,27 +69,11 @@ TAG_NAME = "[A-Za-z0-9._/-]{1,64}"
 HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 """What the name of a header is made of."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SUBJECT = re.compile(r"(Input|String|List|Dictionary) ")
-_LATER_TARGETS = frozenset({"lambda", "sqs", "sns", "eventbridge", "step_functions"})
 _LATER_OVERLAPS = frozenset({"skip", "buffer_one", "cancel_other"})
 
 NOT_OFFERED = "is not offered yet"
-
-
-def wrong(detail: str) -> PydanticCustomError:
-    """Make the error of a validator; the field is known from where it is raised."""
-    # As a value of the template, so that braces in the detail mean nothing.
-    return PydanticCustomError("wrong", "{detail}", {"detail": detail[:500]})
-
-
-def wrong_fields(errors: Iterable[tuple[tuple[str | int, ...], str]]) -> ValidationError:
-    """Make one error of several within the value that is being validated, each by its place."""
-    return ValidationError.from_exception_data(
-        "content",
-        [InitErrorDetails(type=wrong(detail), loc=place, input=None) for place, detail in errors],
-    )
 
 
 def field_errors(error: ValidationError) -> list[FieldError]:
@@ -94,8 +86,8 @@ def field_errors(error: ValidationError) -> list[FieldError]:
 
 
 def pointer(place: Iterable[str | int]) -> str:
-    """Write a place as a JSON pointer; `[key]` marks a key at fault and is no part of it."""
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in place if step != "[key]")
+    """Write a place as a JSON pointer, without the marks that are no part of one."""
+    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in place if step not in MARKS)
     return "".join(f"/{step}" for step in steps)
 
 
@@ -137,12 +129,6 @@ def _exclusion(value: object) -> date:
         except ValueError:
             raise wrong("is no date of the calendar") from None
     return read_instant(value)
-
-
-def _printable(value: str) -> str:
-    if _CONTROL.search(value):
-        raise wrong("holds a control character")
-    return value
 
 
 def _not_offered(value: object) -> object:
@@ -215,7 +201,6 @@ def _success_code(value: str) -> str:
     return value
 
 
-Text = Annotated[str, AfterValidator(_printable)]
 Instant = Annotated[
     datetime,
     PlainValidator(read_instant),
@@ -260,18 +245,6 @@ Headers = Annotated[
 SuccessCode = Annotated[
     str, AfterValidator(_success_code), WithJsonSchema({"type": "string", "pattern": CODE_PATTERN})
 ]
-
-
-class Body(BaseModel):
-    """What every request body has in common."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
-    )
-
-    def __repr__(self) -> str:
-        """Show nothing of what may hold secrets; the library writes every argument down."""
-        return f"{type(self).__name__}(…)"
 
 
 class DstBody(Body):
@@ -324,7 +297,7 @@ class ScheduleBody(Body):
     """No slot after it; the instant itself may be one."""
     max_runs: RunCount | None = None
     """The most slots, missed and skipped ones included."""
-    exclude: Annotated[list[Exclusion], Field(max_length=EXCLUSIONS_MAX)] = []
+    exclude: Annotated[list[Exclusion], Field(max_length=EXCLUSIONS_MAX)] = Field(default=[])
     """Dates in the time zone, and instants, that are no slots."""
     spread_seconds: Annotated[float, Field(ge=0, le=SPREAD_MAX // SECOND)] = 0
     """Each slot is shifted by a fixed part of this, which differs from job to job."""
@@ -382,7 +355,7 @@ class PreviewBody(Body):
     """How many slots at most."""
 
 
-class TargetBody(Body):
+class HttpBody(Body):
     """An HTTP request.
 
     In URL, headers and body `{{run_id}}`, `{{job_id}}`, `{{scheduled_at}}` and `{{attempt}}` are
@@ -397,24 +370,17 @@ class TargetBody(Body):
     ]
     """In the cloud https, and no address that is not public."""
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "POST"
-    headers: Headers = {}
+    headers: Headers = Field(default={})
     body: Any = None
     """Any JSON; a string is sent as it is."""
     secret_arn: NotOffered = None
     signing_secret_arn: NotOffered = None
-    success_codes: Annotated[list[SuccessCode], Field(min_length=1, max_length=20)] = ["2xx"]
+    success_codes: Annotated[list[SuccessCode], Field(min_length=1, max_length=20)] = Field(
+        default=["2xx"]
+    )
     """Status codes (`204`) and classes (`2xx`) that count as success."""
     completion: Annotated[Literal["response"], BeforeValidator(_completion)] = "response"
     """The answer is the outcome."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _offered(cls, value: Any) -> Any:  # noqa: ANN401 - whatever was sent
-        """Refuse the types of later versions by name, not by their fields."""
-        kind = value.get("type") if isinstance(value, dict) else None
-        if isinstance(kind, str) and kind in _LATER_TARGETS:
-            raise wrong_fields([(("type",), NOT_OFFERED)])
-        return value
 
     def to_domain(self) -> HttpTarget:
         """Return the target."""
@@ -430,6 +396,48 @@ class TargetBody(Body):
             success_codes=tuple(self.success_codes),
             completion=self.completion,
         )
+
+
+_TARGETS = {
+    "http": HttpBody,
+    "lambda": LambdaBody,
+    "sqs": SqsBody,
+    "sns": SnsBody,
+    "eventbridge": EventBridgeBody,
+    "step_functions": StepFunctionsBody,
+}
+
+
+def _mark_of(kind: str) -> str:
+    return f"[target {kind}]"
+
+
+MARKS = frozenset({"[key]", *map(_mark_of, _TARGETS)})
+"""Steps of a place that are no part of a pointer: a key at fault, the type of a target."""
+
+
+def _known_type(value: object) -> object:
+    """Refuse what is of no type, before its fields are read as those of one."""
+    if not isinstance(value, dict):
+        raise wrong("should be an object")
+    if "type" not in value:
+        raise wrong_fields([(("type",), "is missing")])
+    if value["type"] not in list(_TARGETS):
+        raise wrong_fields([(("type",), f"should be one of {', '.join(_TARGETS)}")])
+    return value
+
+
+TargetBody = Annotated[
+    Annotated[HttpBody, Tag(_mark_of("http"))]
+    | Annotated[LambdaBody, Tag(_mark_of("lambda"))]
+    | Annotated[SqsBody, Tag(_mark_of("sqs"))]
+    | Annotated[SnsBody, Tag(_mark_of("sns"))]
+    | Annotated[EventBridgeBody, Tag(_mark_of("eventbridge"))]
+    | Annotated[StepFunctionsBody, Tag(_mark_of("step_functions"))],
+    Discriminator(lambda value: _mark_of(value["type"])),
+    BeforeValidator(_known_type),
+]
+"""Where a run's call goes, by its type."""
 
 
 class RetryBody(Body):
@@ -501,8 +509,10 @@ class JobBody(Body):
     """What becomes of a slot while the job's last run goes on."""
     delivery: Literal["at_least_once", "at_most_once"] = "at_least_once"
     """Whether another attempt follows one whose executor died in the middle of the call."""
-    limits: Annotated[list[Any], Field(max_length=0), BeforeValidator(_no_limits)] = []
-    tags: Tags = {}
+    limits: Annotated[list[Any], Field(max_length=0), BeforeValidator(_no_limits)] = Field(
+        default=[]
+    )
+    tags: Tags = Field(default={})
     """Names and values to find jobs by; a name holds no colon."""
     state: ReadOnly = None
     pause: ReadOnly = None
@@ -516,7 +526,7 @@ class JobBody(Body):
         content = self._content()
         if _is_long(content) and len(content_to_text(content).encode()) > CONTENT_BYTES_MAX:
             detail = f"takes up more than {CONTENT_BYTES_MAX} bytes, headers and tags included"
-            raise wrong_fields([(("target", "body"), detail)])
+            raise wrong_fields([(_place_of(content.target), detail)])
         return self
 
     def to_domain(self) -> JobSpec:
@@ -551,6 +561,11 @@ class PauseBody(Body):
     note: Note | None = None
     """Shown with the job while it is paused."""
     until: NotOffered = None
+
+
+def _place_of(target: Target) -> tuple[str, ...]:
+    """Return where a target holds what makes it long."""
+    return ("target", "body") if isinstance(target, HttpTarget) else ("target",)
 
 
 def _is_long(content: Content) -> bool:

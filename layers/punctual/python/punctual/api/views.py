@@ -63,7 +63,7 @@ class ScheduleView(TypedDict):
     spread_seconds: float
 
 
-class TargetView(TypedDict):
+class HttpTargetView(TypedDict):
     """An HTTP request."""
 
     type: Literal["http"]
@@ -75,6 +75,64 @@ class TargetView(TypedDict):
     signing_secret_arn: None
     success_codes: list[str]
     completion: Literal["response"]
+
+
+class LambdaTargetView(TypedDict):
+    """A function that is invoked."""
+
+    type: Literal["lambda"]
+    function_arn: str
+    payload: Any
+    role_arn: str | None
+
+
+class SqsTargetView(TypedDict):
+    """A queue that a message is sent to."""
+
+    type: Literal["sqs"]
+    queue_url: str
+    body: Any
+    message_group_id: str | None
+    role_arn: str | None
+
+
+class SnsTargetView(TypedDict):
+    """A topic that a message is published to."""
+
+    type: Literal["sns"]
+    topic_arn: str
+    message: Any
+    role_arn: str | None
+
+
+class EventBridgeTargetView(TypedDict):
+    """An event bus that an event is put on."""
+
+    type: Literal["eventbridge"]
+    event_bus: str
+    source: str
+    detail_type: str
+    detail: dict[str, Any]
+    role_arn: str | None
+
+
+class StepFunctionsTargetView(TypedDict):
+    """A state machine that is executed."""
+
+    type: Literal["step_functions"]
+    state_machine_arn: str
+    input: Any
+    role_arn: str | None
+
+
+TargetView = (
+    HttpTargetView
+    | LambdaTargetView
+    | SqsTargetView
+    | SnsTargetView
+    | EventBridgeTargetView
+    | StepFunctionsTargetView
+)
 
 
 class RetryView(TypedDict):
