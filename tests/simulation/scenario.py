@@ -154,7 +154,8 @@ class _Maker:
         name, key = _named(number, shard, posts=posts)
         bounded = not self.leanings and dice.chance(0.1, "bounded", number)
         first = Step(at=at, verb="create", body=self._body(number, 0, at=at, bounded=bounded))
-        if bounded or not (self.leanings or dice.chance(0.7, "changed", number)):
+        quiet = Leaning.QUIET in self.leanings
+        if bounded or quiet or not (self.leanings or dice.chance(0.7, "changed", number)):
             return JobPlan(name=name, key=key, users=((first,),))
         last: tuple[Step, ...] = ()
         if dice.chance(0.5, "resumed", number):
@@ -213,7 +214,7 @@ class _Maker:
             body["catch_up"] = dice.one_of(("latest", "none"), "catch up", *name)
         if dice.chance(0.25, "once at most", number):
             body["delivery"] = "at_most_once"
-        if dice.chance(0.2, "slow", *name):
+        if Leaning.QUIET not in self.leanings and dice.chance(0.2, "slow", *name):
             body["timeout_seconds"] = dice.one_of((60, 300), "timeout", *name)
         elif dice.chance(0.3, "quick", *name):
             body["timeout_seconds"] = dice.one_of((2, 10), "timeout", *name)

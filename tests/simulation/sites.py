@@ -96,12 +96,12 @@ def _transition(text: str) -> str:
         return "VOID" if '"owner"' in condition else "VOID QUEUED"
     sets = set(re.findall(r'"([a-z_]+)"(?:\[\d+\])? =', changes))
     asks = set(re.findall(r'"([a-z_]+)"', condition))
+    if "finished_by" in sets:
+        return "FINISH"  # whatever it asks: a broken one is found where the sound one is looked for
     if "finished_at" in sets:
         if "cancel_requested_at" in asks:
             return "REAP"
-        if "owner" not in asks:
-            return "CANCEL"
-        return "GIVE UP" if "attempts_left" in asks else "FINISH"
+        return "GIVE UP" if "attempts_left" in asks else "CANCEL"
     for attribute, name in _BY_ATTRIBUTE:
         if attribute in sets:
             return name

@@ -129,6 +129,8 @@ class Leaning(StrEnum):
     """Executors that die, and runs with few attempts."""
     RECREATION = "re-creation"
     LONG_WAITS = "long waits"
+    QUIET = "quiet"
+    """Jobs of the fast lane that users leave alone, so that executors have much to do."""
     LATE_CALM = "late calm"
     """Faults that go on until the second looks."""
 
@@ -179,7 +181,11 @@ def make_weather(seed: int, dice: Dice) -> Weather:
         return _zombies(dice)
     if kind < 0.75:
         return _doubles(dice)
-    leanings = frozenset(leaning for leaning in Leaning if dice.chance(0.25, "leans", leaning))
+    leanings = frozenset(
+        leaning
+        for leaning in Leaning
+        if leaning is not Leaning.QUIET and dice.chance(0.25, "leans", leaning)
+    )
     return _weather(dice, _strewn(dice), _manners(dice), leanings=leanings)
 
 
@@ -211,11 +217,12 @@ def _zombies(dice: Dice) -> Weather:
     """Let executors stand still while others take their work, and wake in the middle of it."""
     rates, manners = _strewn(dice), _manners(dice)
     rates[Mishap.MESSAGE_DOUBLED] = 0.7
-    manners[Manner.SLOW] = 0.6
+    manners[Manner.SLOW] = 0.9
     lane = dice.one_of(("fast", "fast", "fast", "slow"), "lane")
     purpose = dice.one_of(("run.settle", "run.settle", "job.read", "run.start"), "site")
     focus = Focus(site=f"{lane} {purpose}", fault=Fault.FROZEN, rate=0.4)
-    return _weather(dice, rates, manners, focus=focus)
+    leanings = frozenset({Leaning.QUIET}) if lane == "fast" else frozenset[Leaning]()
+    return _weather(dice, rates, manners, focus=focus, leanings=leanings)
 
 
 def _doubles(dice: Dice) -> Weather:

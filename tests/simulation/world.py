@@ -47,6 +47,9 @@ MINUTE = 60 * SECOND
 READ_TIMEOUT = 2 * SECOND
 """What the clients of production wait for an answer."""
 
+FROZEN_SECONDS = ((5, 90), (46, 80), (46, 80), (5, 400))
+"""How long a process stands still, at least and at most."""
+
 WRITES = frozenset(
     {
         "PutItem",
@@ -517,11 +520,15 @@ class World:
                 after(arrives, lambda: self._apply(call))
                 after(arrives, die)
             case Fault.FROZEN:
-                longest = 400 if self.dice.chance(0.3, "long", call.name) else 90
-                pause = self.dice.between(5, longest, "frozen", call.name) * SECOND
+                # Any time; mostly until shortly after a lease, when another attempt has begun.
+                bounds = self.dice.one_of(FROZEN_SECONDS, "bounds", call.name)
+                pause = self.dice.between(*bounds, "frozen", call.name) * SECOND
                 call.invocation.environment.was_frozen = True
                 call.invocation.environment.frozen_until = self.loop.now + arrives + pause
-                after(arrives, lambda: answer(in_a_while=pause))
+                if self.dice.chance(0.5, "left", call.name):
+                    after(arrives, lambda: answer(in_a_while=pause))
+                else:  # it stood still before the call left
+                    after(arrives + pause, answer)
 
     def _apply(self, call: AwsCall) -> Reply:
         """Have the service carry out a call, now."""
