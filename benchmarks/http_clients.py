@@ -22,9 +22,9 @@ import aiohttp
 import urllib3
 import uvloop
 
-from punctual.adapters.targets.http import HttpTargets
 from punctual.core.calls import HttpCall, http_call
 from punctual.core.jobs import HttpTarget
+from tests.support.keeping import http_targets
 
 AT_ONCE = 500
 WARM_UP = 500
@@ -39,7 +39,7 @@ def punctual_targets(new_loop: NewLoop) -> Client:
     """Return our own targets: launched by the 500, collected as they come."""
 
     def call_all(calls: Sequence[HttpCall]) -> int:
-        targets = HttpTargets(allow_private=True, new_loop=new_loop)
+        targets = http_targets(new_loop=new_loop)
         answered = succeeded = launched = 0
         while answered < len(calls):
             room = AT_ONCE - (launched - answered)
@@ -117,12 +117,12 @@ def run_calls(url: str, count: int) -> list[HttpCall]:
     return [
         http_call(
             target,
+            tenant="default",
             run_id=f"nightly-report.{number}",
             job_id="nightly-report",
             scheduled_at=now,
             attempt=1,
             timeout=timedelta(seconds=30),
-            now=now,
         )
         for number in range(count)
     ]

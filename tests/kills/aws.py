@@ -18,6 +18,7 @@ from infra.definitions import DEAD_LETTERS, EXHAUSTED, FAST, FAST_TIMEOUT, SHARD
 from infra.ministack import ministack
 from punctual.adapters.dynamodb.beats import DynamoBeats
 from punctual.adapters.dynamodb.job_store import DynamoJobStore
+from punctual.adapters.dynamodb.log_store import DynamoLogStore
 from punctual.adapters.dynamodb.run_store import DynamoRunStore
 from punctual.adapters.dynamodb.table import Table
 from punctual.adapters.dynamodb.transact import one_by_one
@@ -27,6 +28,7 @@ from punctual.adapters.system import SystemChance, SystemClock
 from punctual.api.app import ApiServices, App, make_app
 from punctual.core.execution import LEASE_MARGIN
 from punctual.core.jobs import Lane
+from punctual.services.callbacks import Callbacks
 from punctual.services.dispatch import Dispatch
 from punctual.services.jobs import Jobs
 from punctual.services.runs import Runs
@@ -34,6 +36,7 @@ from tests.kills.judge import Stop
 from tests.support.api_client import NOTHING, ApiClient
 from tests.support.aws_engine import client
 from tests.support.host import Api, Reply
+from tests.support.keeping import MemoryResults
 from tests.support.tables import create_queues, create_table
 
 ROOT = Path(__file__).parents[2]
@@ -258,6 +261,8 @@ def _environment(sqs: Any, urls: Mapping[str, str]) -> dict[str, str]:
         "SLOW_QUEUE_URL": urls[SLOW.name],
         "SHARD_QUEUE_URL": urls[SHARDS.name],
         "DEAD_QUEUE_URL": urls[DEAD_LETTERS.name],
+        "PUBLIC_URL": "https://punctual.example",
+        "RESULTS_BUCKET": "results",  # no target of a drill answers as much
         "SHARDS_PER_MESSAGE": "16",
         "ALLOW_PRIVATE_TARGETS": "true",
         "POWERTOOLS_METRICS_NAMESPACE": "Punctual",
@@ -297,7 +302,7 @@ def _app(dynamodb: Any, sqs: Any, urls: Mapping[str, str]) -> App:
     table = Table(dynamodb, TABLE, clock=clock, chance=chance)
     jobs, runs = DynamoJobStore(table, clock=clock), DynamoRunStore(table, clock=clock)
     lanes = {Lane.FAST: urls[FAST.name], Lane.SLOW: urls[SLOW.name]}
-    beats = DynamoBeats(table)
+    beats, logs, results = DynamoBeats(table), DynamoLogStore(table), MemoryResults()
     dispatch = Dispatch(
         jobs=jobs,
         runs=runs,
@@ -311,7 +316,17 @@ def _app(dynamodb: Any, sqs: Any, urls: Mapping[str, str]) -> App:
     return make_app(
         ApiServices(
             jobs=Jobs(jobs=jobs, runs=runs, dispatch=dispatch, clock=clock, transact=one_by_one),
-            runs=Runs(jobs=jobs, runs=runs, clock=clock),
+            runs=Runs(jobs=jobs, runs=runs, results=results, logs=logs, clock=clock),
+            callbacks=Callbacks(
+                jobs=jobs,
+                runs=runs,
+                logs=logs,
+                results=results,
+                watch_list=DynamoWatchList(table),
+                queue=SqsRunQueue(sqs, urls=lanes, clock=clock),
+                clock=clock,
+                chance=chance,
+            ),
             beats=beats,
         ),
         local_tenant="default",

@@ -71,6 +71,9 @@ POISON = ("{{{}", '{{"v":2,"run":{}}}', '{{"v":1,"run":["a","b",{}]}}', "null {}
 RECEIVES_OF_THE_IMPATIENT = 3
 """Deliveries after which an impatient queue gives up on a message."""
 
+FORGOTTEN_AFTER = 31 * 24 * 60 * MINUTE
+"""Runs are kept for 30 days."""
+
 CONVERGES_WITHIN = 120 * MINUTE
 """After the last fault; the longest way back to order is a chain of second looks."""
 
@@ -134,6 +137,7 @@ class World:
 
     scenario: Scenario
     programs: Sequence[Program]
+    """The version under test, and what may stand beside it where a world has two versions."""
     only: frozenset[str] | None = None
     """If given, no fault strikes whose name is not in it."""
     calls: int = 0
@@ -152,6 +156,7 @@ class World:
             profile=scenario.profile,
             calm_from=scenario.calm_from,
             only=self.only,
+            tell=partial(self.trace.add, "mishap"),
         )
         self.checker = Checker(scenario=scenario, loop=self.loop, trace=self.trace)
         self.table = SimulatedTable(
@@ -177,7 +182,7 @@ class World:
             loop=self.loop,
             dice=self.dice,
             network=self,
-            programs=self.programs,
+            programs=self.programs if self._has(Mishap.TWO_VERSIONS) else self.programs[:1],
             skew=self._skew,
             ended=self._ended,
         )
@@ -207,15 +212,25 @@ class World:
         )
         self.checker.users = self.users
         self._writing: AwsCall | None = None
+        self.rested_at: int | None = None
+        """When nothing was left to be done; None if it never came to that."""
+        self._sent_again = 0
         self._tick_spoilt_at = 0
         """The minute of the last tick that went wrong."""
         self._at_rest = False
+
+    @property
+    def lasted_ms(self) -> int:
+        """How long it took to come to rest, or to the first broken invariant."""
+        return (self.rested_at or self.loop.now) - self.scenario.begins
 
     def run(self) -> None:
         """Let everything happen until nothing is left to happen, or an invariant broke."""
         with patch.dict(os.environ, QUIET), connected(self._host):
             if self._has(Mishap.POISON):
                 self._poison()
+            self._arrange(Mishap.PURGED, self._purge)
+            self._arrange(Mishap.REDRIVEN, self._redrive)
             self.users.begin()
             self._tick_at(self.loop.now - self.loop.now % MINUTE + MINUTE)
             deadline = self.scenario.ends + CONVERGES_WITHIN
@@ -227,7 +242,10 @@ class World:
                 self.loop.step()
             if self.checker.violation is None:
                 letters = [m.body for m in self.queues[DEAD_LETTERS.name].messages.values()]
+                self.rested_at = self.loop.now
                 self.checker.at_rest(effects=self.server.effects, dead_letters=letters)
+            if self.checker.violation is None and self._has(Mishap.REDRIVEN):
+                self._redrive_long_after()
             for invocation in self.lambdas.invocations:
                 if invocation.strand is not None:
                     invocation.strand.kill()
@@ -252,8 +270,6 @@ class World:
             return  # one that finds nothing does nothing
         event = {"time": format_instant(from_epoch_ms(minute))}
         delays = self._delays_of_tick(minute)
-        if not delays:
-            self.trace.add("scheduler", "the tick is lost")
         for delay in delays:
             self.loop.after(
                 delay,
@@ -336,6 +352,52 @@ class World:
     def _put_poison(self, queue: SimulatedQueue, body: str) -> None:
         now = self.loop.now
         queue.put(body, message_id=f"poison-{now}", group=None, visible_at=now, now=now)
+
+    # What becomes of whole queues
+
+    def _arrange(self, mishap: Mishap, what: Callable[[int], None]) -> None:
+        """Have something go wrong twice, if it ever does in this world."""
+        until = min(self.scenario.calm_from, self.scenario.ends) - 1
+        for number in range(2 if self._has(mishap) else 0):
+            at = self.dice.between(self.scenario.begins, until, mishap, number)
+            self.loop.at(at, partial(what, number))
+
+    def _purge(self, number: int) -> None:
+        queue = self.dice.one_of(("fast", "fast", "slow", "exhausted", "shards"), "purges", number)
+        if self.faults.strikes(Mishap.PURGED, queue, number, now=self.loop.now, rate=1.0):
+            self.queues[queue].purge()
+
+    def _redrive(self, number: int) -> None:
+        if not self.faults.strikes(Mishap.REDRIVEN, number, now=self.loop.now, rate=1.0):
+            return
+        letters = list(self.queues[DEAD_LETTERS.name].messages.values())
+        for letter in letters:
+            self._send_again(self.queues["fast"], letter.body)
+
+    def _send_again(self, queue: SimulatedQueue, body: str) -> None:
+        now = self.loop.now
+        self._sent_again += 1
+        name = f"again-{self._sent_again}"
+        queue.put(body, message_id=name, group=None, visible_at=now, now=now)
+
+    def _redrive_long_after(self) -> None:
+        """Send every message once more when all runs are forgotten: none of them comes back."""
+        self._let_pass(FORGOTTEN_AFTER)
+        for address in list(self.table.items):
+            self.table.expire(address, now=self.loop.now)
+        calls, items = len(self.checker.calls), set(self.table.items)
+        for queue in (self.queues["fast"], self.queues["slow"]):
+            for body in queue.bodies:
+                self._send_again(queue, body)
+        self._let_pass(60 * MINUTE)
+        self.checker.long_after(calls=calls, items=items)
+
+    def _let_pass(self, milliseconds: int) -> None:
+        """Let happen what happens in that time; there are no more ticks."""
+        until = self.loop.now + milliseconds
+        self.loop.at(until, lambda: None)
+        while self.loop.now < until and self.checker.violation is None:
+            self.loop.step()
 
     # What the parts ask the world
 

@@ -3,12 +3,14 @@
 from typing import Any
 
 from punctual.api.app import ApiServices, App, make_app
-from punctual.ports import Chance, JobStore
+from punctual.ports import Chance, JobStore, Results
+from punctual.services.callbacks import Callbacks
 from punctual.services.dispatch import Dispatch
 from punctual.services.jobs import Jobs
 from punctual.services.runs import Runs
 from tests.support.clock import FakeChance
 from tests.support.engines import Engine
+from tests.support.keeping import MemoryResults
 
 CURSOR_KEY = b"a key that seals the cursors of tests"
 
@@ -19,6 +21,7 @@ def an_app(
     local_tenant: str | None = None,
     jobs: JobStore | None = None,
     chance: Chance | None = None,
+    results: Results | None = None,
     **options: Any,
 ) -> App:
     """Make the API over an engine; without a local tenant it is the one of the cloud.
@@ -28,10 +31,12 @@ def an_app(
         local_tenant: Whose everything is.
         jobs: A store in the place of the engine's own.
         chance: Where ids come from; counted ones if nothing is said.
+        results: Where long bodies lie; in memory if nothing is said.
         options: Of `make_app`.
     """
     jobs = jobs or engine.jobs
     chance = chance or FakeChance()
+    results = results or MemoryResults()
     return make_app(
         ApiServices(
             jobs=Jobs(
@@ -41,7 +46,23 @@ def an_app(
                 clock=engine.clock,
                 transact=engine.transact,
             ),
-            runs=Runs(jobs=jobs, runs=engine.runs, clock=engine.clock),
+            runs=Runs(
+                jobs=jobs,
+                runs=engine.runs,
+                results=results,
+                logs=engine.logs,
+                clock=engine.clock,
+            ),
+            callbacks=Callbacks(
+                jobs=jobs,
+                runs=engine.runs,
+                logs=engine.logs,
+                results=results,
+                watch_list=engine.watch_list,
+                queue=engine.queue,
+                clock=engine.clock,
+                chance=chance,
+            ),
             beats=engine.beats,
             **({"ask_queue": options.pop("ask_queue")} if "ask_queue" in options else {}),
         ),

@@ -10,14 +10,14 @@ from contextlib import closing
 
 import uvloop
 
-from punctual.adapters.targets.http import HttpTargets
 from tests.support.calls import a_call, answer_to
+from tests.support.keeping import http_targets
 
 
 def main(loop: str) -> None:
     """Call until there is nothing more to read."""
     new_loop = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
-    with closing(HttpTargets(allow_private=True, new_loop=new_loop)) as targets:
+    with closing(http_targets(new_loop=new_loop)) as targets:
         for line in sys.stdin:
             given = answer_to(targets, a_call(line.strip()))
             print(given.error or given.status_code, flush=True)  # noqa: T201 - its answer

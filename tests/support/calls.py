@@ -15,6 +15,7 @@ PATIENCE = 20 * SECOND
 def a_call(url: str = "https://example.com/hook", **fields: Any) -> HttpCall:
     """Return a call that posts a little JSON to `url`, and has all the time it needs."""
     values: dict[str, Any] = {
+        "tenant": "acme",
         "run_id": "report.20261201T090000Z",
         "attempt": 1,
         "method": "POST",

@@ -160,6 +160,8 @@ def a_cloud(patch: pytest.MonkeyPatch, *, service: str) -> Iterator[Cloud]:
             "SLOW_QUEUE_URL": urls[SLOW.name],
             "SHARD_QUEUE_URL": urls[definitions.SHARDS.name],
             "DEAD_QUEUE_URL": urls[DEAD_LETTERS.name],
+            "PUBLIC_URL": "https://punctual.example",
+            "RESULTS_BUCKET": "results",
             "SHARDS_PER_MESSAGE": "16",
             "LANE": "fast",
         }.items():

@@ -9,6 +9,7 @@ import pytest
 import uvloop
 
 from punctual.adapters.targets.http import HttpTargets
+from tests.support.keeping import http_targets
 from tests.support.sinks import Sink, sink
 
 OpenTargets = Callable[..., HttpTargets]
@@ -23,9 +24,8 @@ def open_targets(request: pytest.FixtureRequest) -> Iterator[OpenTargets]:
     with ExitStack() as opened:
 
         def open_one(**options: Any) -> HttpTargets:
-            values: dict[str, Any] = {"allow_private": True, "new_loop": LOOPS[request.param]}
-            values |= options
-            return opened.enter_context(closing(HttpTargets(**values)))
+            options = {"new_loop": LOOPS[request.param]} | options
+            return opened.enter_context(closing(http_targets(**options)))
 
         yield open_one
 

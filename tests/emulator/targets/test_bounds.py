@@ -11,9 +11,18 @@ from aiohttp import ClientTimeout
 
 from punctual.adapters.targets import connections, exchange
 from punctual.adapters.targets.http import HttpTargets
-from punctual.core.calls import BODY_KEPT_MAX, BODY_READ_MAX, Answer, CallError, ErrorType
+from punctual.adapters.targets.room import ROOM, Room
+from punctual.core.calls import (
+    BODY_KEPT_MAX,
+    BODY_READ_MAX,
+    Answer,
+    CallError,
+    ErrorType,
+    result_name,
+)
 from tests.emulator.targets.conftest import OpenTargets
 from tests.support.calls import a_call, answer_to, answers_to
+from tests.support.keeping import MemoryResults
 from tests.support.sinks import (
     Behaviour,
     Peer,
@@ -37,6 +46,13 @@ LATE = timedelta(seconds=5)
 
 OK = head(200, ("Content-Length", "2")) + b"ok"
 BLOCK = b"x" * 100_000
+
+
+class Forgetful(MemoryResults):
+    """Keeps nothing, so that only what calls hold is in memory."""
+
+    def put(self, body: bytes) -> str:
+        return result_name(body)
 
 
 def timed_answer(targets: HttpTargets, url: str) -> Answer:
@@ -152,16 +168,18 @@ def test_the_time_of_a_call_begins_with_its_launch(targets: HttpTargets, target:
     ],
 )
 def test_a_body_beyond_the_bound_is_cut_off_and_the_answer_counts(
-    targets: HttpTargets, target: Sink, behaviour: Behaviour
+    open_targets: OpenTargets, target: Sink, behaviour: Behaviour
 ) -> None:
     target.behaviour = behaviour
+    results = MemoryResults()
 
-    given = answer_to(targets, a_call(target.url))
+    given = answer_to(open_targets(results=results), a_call(target.url))
 
     assert (given.status_code, given.error) == (200, None)
     assert given.body == b"x" * BODY_KEPT_MAX
     assert given.truncated
     assert BODY_READ_MAX < given.body_bytes < BODY_READ_MAX + 500_000
+    assert results.bodies == {given.stored: b"x" * BODY_READ_MAX}
     target.wait_for_closed(1)
 
 
@@ -175,8 +193,13 @@ def test_a_body_of_just_the_bound_is_read_to_its_end(targets: HttpTargets, targe
 
 
 def test_many_endless_answers_side_by_side_take_little_memory(
-    targets: HttpTargets, target: Sink
+    open_targets: OpenTargets, target: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A body that finds no room is cut to its beginning; the others are put away whole."""
+    room = 10_000_000
+    monkeypatch.setattr(Room.__init__, "__defaults__", (room,))
+    results = Forgetful()
+    targets = open_targets(results=results)
     target.behaviour = endless(BLOCK)
     answer_to(targets, a_call(target.url))
     tracemalloc.start()
@@ -187,8 +210,26 @@ def test_many_endless_answers_side_by_side_take_little_memory(
         tracemalloc.stop()
 
     assert all(given.truncated for given in answers)
-    # Both ends are in this process: what a target has not got rid of yet counts too.
-    assert peak < 40 * 750_000
+    assert {given.stored is None for given in answers} == {True, False}
+    # Both ends are in this process: what a target has not got rid of yet counts too. A body that is
+    # put away is there twice, in pieces and whole.
+    assert peak < 40 * 750_000 + 2 * room
+
+
+def test_room_that_was_taken_is_given_back(open_targets: OpenTargets, target: Sink) -> None:
+    """More bodies one after the other than there is room for at once, some of them cut off."""
+    results = MemoryResults()
+    targets = open_targets(results=results)
+    behaviours = [answer(200, BLOCK * 10), endless(BLOCK), answer(200, BLOCK * 9, length=950_000)]
+    for number in range(ROOM // BODY_READ_MAX + 10):
+        target.behaviour = behaviours[number % 3]
+        answer_to(targets, a_call(target.url))
+
+    target.behaviour = answer(200, b"y" * BODY_READ_MAX)
+    given = answer_to(targets, a_call(target.url))
+
+    assert given.stored is not None
+    assert results.bodies[given.stored] == b"y" * BODY_READ_MAX
 
 
 @pytest.mark.parametrize(

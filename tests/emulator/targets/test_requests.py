@@ -8,8 +8,10 @@ import pytest
 from punctual.adapters.targets.http import HttpTargets
 from punctual.core.calls import BODY_KEPT_MAX, Answer, Verdict, http_call, judge
 from punctual.core.jobs import HttpTarget
+from tests.emulator.targets.conftest import OpenTargets
 from tests.support.calls import a_call, answer_to
-from tests.support.clock import NINE
+from tests.support.clock import NINE, FakeClock
+from tests.support.keeping import MemoryResults
 from tests.support.sinks import Request, Sink, answer, head, raw, sink
 
 pytestmark = pytest.mark.emulator
@@ -35,21 +37,25 @@ def attempt_of_a_run(targets: HttpTargets, target: Sink, number: int) -> Request
             headers=(("Authorization", SECRET), ("punctual-attempt", "7")),
             body='{"attempt": "{{attempt}}"}',
         ),
+        tenant="acme",
         run_id="report.20261201T090000Z",
         job_id="report",
         scheduled_at=NINE,
         attempt=number,
         timeout=timedelta(seconds=20),
-        now=NINE + timedelta(seconds=number),
     )
     assert answer_to(targets, call).error is None
     return target.requests[-1]
 
 
 def test_every_header_of_ours_is_there_once_and_stays_the_same_over_attempts(
-    targets: HttpTargets, target: Sink
+    open_targets: OpenTargets, target: Sink
 ) -> None:
-    first, second = (attempt_of_a_run(targets, target, number) for number in (1, 2))
+    clock = FakeClock()
+    targets = open_targets(clock=clock)
+    first = attempt_of_a_run(targets, target, 1)
+    clock.set(NINE + timedelta(seconds=7))
+    second = attempt_of_a_run(targets, target, 2)
 
     assert {name: first.header(name) for name in OURS} == {
         "Idempotency-Key": "report.20261201T090000Z",
@@ -58,11 +64,12 @@ def test_every_header_of_ours_is_there_once_and_stays_the_same_over_attempts(
         "Punctual-Run-Id": "report.20261201T090000Z",
         "Punctual-Scheduled-At": "2026-12-01T09:00:00Z",
         "webhook-id": "report.20261201T090000Z",
-        "webhook-timestamp": "1796115601",
+        "webhook-timestamp": "1796115600",
     }
     changed = {name for name in OURS if first.header(name) != second.header(name)}
     assert changed == {"Punctual-Attempt", "webhook-timestamp"}
     assert second.header("Punctual-Attempt") == "2"
+    assert second.header("webhook-timestamp") == "1796115607"
     assert second.body == b'{"attempt": "2"}'
     assert second.header("Authorization") == SECRET
 
@@ -80,6 +87,7 @@ def test_nothing_is_sent_that_neither_the_job_nor_http_asks_for(
         "Content-Type",
         "Host",
         "User-Agent",
+        "webhook-timestamp",
     ]
     assert request.header("Accept-Encoding") == "identity"
     assert request.header("Host") == target.url.removeprefix("http://")
@@ -144,18 +152,21 @@ def test_the_answer_is_kept_with_what_the_record_needs(targets: HttpTargets, tar
 
 
 @pytest.mark.parametrize("size", [0, BODY_KEPT_MAX, BODY_KEPT_MAX + 1, 300_000])
-def test_the_beginning_of_a_body_is_kept_and_the_rest_is_counted(
-    targets: HttpTargets, target: Sink, size: int
+def test_the_beginning_of_a_body_comes_with_the_answer_and_a_long_one_is_put_away(
+    open_targets: OpenTargets, target: Sink, size: int
 ) -> None:
     body = bytes(number % 251 for number in range(size))
     target.behaviour = answer(200, body)
+    results = MemoryResults()
 
-    given = answer_to(targets, a_call(target.url))
+    given = answer_to(open_targets(results=results), a_call(target.url))
 
     assert given.error is None
     assert given.body == body[:BODY_KEPT_MAX]
     assert given.body_bytes == size
-    assert given.truncated is (size > BODY_KEPT_MAX)
+    assert not given.truncated
+    stored = None if given.stored is None else results.bodies[given.stored]
+    assert stored == (body if size > BODY_KEPT_MAX else None)
 
 
 @pytest.mark.parametrize("status", [200, 204, 205, 304, 400, 404, 410, 429, 500, 599, 999])

@@ -137,6 +137,15 @@ BAD_VALUES: Mapping[str, Sequence[Any]] = {
     "retry/max_attempts": [0, 21, "3", True, 2.5],
     "retry/min_delay_seconds": [-0.1, "1", 1_209_601],
     "retry/max_delay_seconds": [-1, 0.5, None],
+    "target/secret_arn": [
+        "",
+        5,
+        "punctual/111122223333/token",
+        "arn:aws:s3:::punctual/111122223333/token",
+        "arn:aws:secretsmanager:eu-central-1:111122223333:secret:punctual/other/token-a1B2c3",
+        "arn:aws:secretsmanager:eu-central-1:111122223333:secret:token-a1B2c3",
+    ],
+    "target/signing_secret_arn": [True, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
     "retry/multiplier": [0.5, 101, "2"],
     "retry/jitter": ["equal", True],
     "retry/max_age_seconds": [0, 1_209_601],
@@ -155,8 +164,6 @@ LATER: Mapping[str, Sequence[Any]] = {
     "overlap": ["skip", "buffer_one", "cancel_other"],
     "limits": [[{"key": "crm-api", "max_concurrent": 5, "rate_per_second": None}]],
     "target/completion": ["callback"],
-    "target/secret_arn": ["arn:aws:secretsmanager:eu-central-1:111122223333:secret:token"],
-    "target/signing_secret_arn": ["arn:aws:secretsmanager:eu-central-1:111122223333:secret:key"],
 }
 
 

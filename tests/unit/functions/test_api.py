@@ -92,6 +92,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv("FAST_QUEUE_URL", urls[FAST.name])
         monkeypatch.setenv("SLOW_QUEUE_URL", urls[SLOW.name])
         monkeypatch.setenv("CURSOR_SECRET_ARN", secret["ARN"])
+        monkeypatch.setenv("RESULTS_BUCKET", "results")
         yield
     for cache in caches:
         cache.cache_clear()

@@ -31,7 +31,14 @@ NEEDED: dict[str, tuple[FromEnv, dict[str, str]]] = {
     "dispatch": (DispatchSettings.from_env, {"TABLE_NAME": "punctual", **QUEUES}),
     "execute": (
         ExecuteSettings.from_env,
-        {"TABLE_NAME": "punctual", "LANE": "slow", "DEAD_QUEUE_URL": "https://dead", **QUEUES},
+        {
+            "TABLE_NAME": "punctual",
+            "LANE": "slow",
+            "DEAD_QUEUE_URL": "https://dead",
+            "PUBLIC_URL": "https://punctual.example",
+            "RESULTS_BUCKET": "results",
+            **QUEUES,
+        },
     ),
     "dead letters": (
         DeadLettersSettings.from_env,
@@ -39,7 +46,12 @@ NEEDED: dict[str, tuple[FromEnv, dict[str, str]]] = {
     ),
     "api": (
         ApiSettings.from_env,
-        {"TABLE_NAME": "punctual", "CURSOR_SECRET_ARN": "arn:secret", **QUEUES},
+        {
+            "TABLE_NAME": "punctual",
+            "CURSOR_SECRET_ARN": "arn:secret",
+            "RESULTS_BUCKET": "results",
+            **QUEUES,
+        },
     ),
 }
 
@@ -67,13 +79,20 @@ def test_every_setting_is_read() -> None:
         table_name="punctual", queue_urls=urls
     )
     assert NEEDED["execute"][0](NEEDED["execute"][1]) == ExecuteSettings(
-        table_name="punctual", lane=Lane.SLOW, queue_urls=urls, dead_queue_url="https://dead"
+        table_name="punctual",
+        lane=Lane.SLOW,
+        queue_urls=urls,
+        dead_queue_url="https://dead",
+        results_bucket="results",
     )
     assert NEEDED["dead letters"][0](NEEDED["dead letters"][1]) == DeadLettersSettings(
         table_name="punctual", dead_queue_url="https://dead"
     )
     assert NEEDED["api"][0](NEEDED["api"][1]) == ApiSettings(
-        table_name="punctual", queue_urls=urls, cursor_secret_arn="arn:secret"
+        table_name="punctual",
+        queue_urls=urls,
+        cursor_secret_arn="arn:secret",
+        results_bucket="results",
     )
 
 

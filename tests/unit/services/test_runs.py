@@ -19,12 +19,13 @@ from punctual.core.runs import (
     Start,
     VoidQueued,
 )
-from punctual.ports import Moved, RunStore
+from punctual.ports import Moved, Results, RunStore
 from punctual.services.runs import FILTERED_AT_ONCE, PAGES_AT_ONCE, TRIES, Runs, Stage
 from tests.support.builders import MINUTE, SECOND, a_failure, a_job, a_job_key, a_run, a_run_key
 from tests.support.clock import NINE, FakeClock
 from tests.support.embedded_engine import memory_engine
 from tests.support.engines import Engine
+from tests.support.keeping import MemoryResults
 
 READ_MAX = FILTERED_AT_ONCE * PAGES_AT_ONCE
 KEY = a_run_key()
@@ -56,8 +57,14 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
         yield engine
 
 
-def runs_over(engine: Engine, store: Any = None) -> Runs:
-    return Runs(jobs=engine.jobs, runs=store or engine.runs, clock=engine.clock)
+def runs_over(engine: Engine, store: Any = None, *, results: Results | None = None) -> Runs:
+    return Runs(
+        jobs=engine.jobs,
+        runs=store or engine.runs,
+        results=results or MemoryResults(),
+        logs=engine.logs,
+        clock=engine.clock,
+    )
 
 
 def end_runs(engine: Engine, slots: Sequence[datetime], state: RunState) -> None:

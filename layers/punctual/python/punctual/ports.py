@@ -11,9 +11,14 @@ from typing import Protocol, TypeVar
 
 from punctual.core.calls import Answer, Call
 from punctual.core.dispatch import Claim
+from punctual.core.gates import Gate
 from punctual.core.identity import JobKey, RunKey
 from punctual.core.jobs import Content, DueJob, Job, Lane
+from punctual.core.limits import LimitKey, Usage
+from punctual.core.log_lines import KeptLines
+from punctual.core.requests import Request
 from punctual.core.runs import Move, Run, Stretch
+from punctual.core.timeline import LogLine
 from punctual.core.watching import WatchRow
 
 T = TypeVar("T")
@@ -93,8 +98,14 @@ class JobStore(Protocol):
         """Return the jobs that exist, tombstones included; consistent with every earlier write."""
         ...
 
-    def put_content(self, key: JobKey, ref: str, content: Content) -> None:
-        """Store content under its digest, without an end to its life; repeating it is fine."""
+    def put_content(
+        self, key: JobKey, ref: str, content: Content, *, until: datetime | None = None
+    ) -> None:
+        """Store content under a name that no other content has; repeating it is fine.
+
+        Without `until` its life has no end: it is a job's, under its digest. One with an end is a
+        single run's.
+        """
         ...
 
     def read_contents(
@@ -179,11 +190,17 @@ class RunStore(Protocol):
         ...
 
     def list(
-        self, job: JobKey, *, incarnation: int, before: str | None, limit: int
+        self,
+        job: JobKey,
+        *,
+        incarnation: int,
+        since: str | None = None,
+        before: str | None,
+        limit: int,
     ) -> Sequence[Run]:
-        """Return runs of one life of a job whose name sorts before `before`, greatest name first.
+        """Return runs of one life of a job in [`since`, `before`) by name, greatest name first.
 
-        Slot names sort like their slots. A page may be short only at the end.
+        Names of one strand sort like time, see `core.strands`. A page may be short only at the end.
         """
         ...
 
@@ -201,6 +218,44 @@ class RunStore(Protocol):
         ...
 
 
+class RequestStore(Protocol):
+    """Remembers which run a request with a key asked for."""
+
+    def remember(self, request: Request) -> Request:
+        """Store a request unless one of the same key stands; return the one that stands then.
+
+        Raises:
+            StoreUnavailable: It may be stored or not; repeating it tells.
+        """
+        ...
+
+    def find(self, job: JobKey, *, incarnation: int, digest: str) -> Request | None:
+        """Return the request that stands, consistent with every earlier write."""
+        ...
+
+
+class LogStore(Protocol):
+    """Where the lines are that targets write about their runs."""
+
+    def add(self, key: RunKey, lines: Sequence[LogLine], *, expires_at: datetime) -> None:
+        """Keep lines of a run after those that are kept; beyond `LINES_MAX` they are counted.
+
+        Lines are kept at least once: whoever got no answer may find that they were.
+
+        Raises:
+            StoreUnavailable: They are not surely kept.
+        """
+        ...
+
+    def read(self, key: RunKey) -> KeptLines:
+        """Return what is kept of a run, consistent with every earlier write.
+
+        Raises:
+            StoreUnavailable: The store is busy or out of reach.
+        """
+        ...
+
+
 class WatchList(Protocol):
     """Durable notes of which runs to look at, and when."""
 
@@ -214,6 +269,34 @@ class WatchList(Protocol):
 
     def remove(self, rows: Sequence[WatchRow]) -> None:
         """Delete rows that were dealt with; one that stays is dealt with again, without harm."""
+        ...
+
+
+class GateStore(Protocol):
+    """The records at which runs meet: gates of jobs, and who is in under a key.
+
+    A record is decided about by whoever read it, and written only over what it decided on.
+    """
+
+    def gates(self, jobs: Sequence[JobKey]) -> Mapping[JobKey, Gate]:
+        """Return the gate of every job, consistent with every earlier write."""
+        ...
+
+    def usages(self, limits: Sequence[LimitKey]) -> Mapping[LimitKey, Usage]:
+        """Return who is in under every key, consistent with every earlier write."""
+        ...
+
+    def put(self, records: Sequence[Gate | Usage], *, versions: Sequence[str]) -> Sequence[bool]:
+        """Write records, each over the one with the version that it still carries.
+
+        Args:
+            records: Changed ones, as many as may be, of different jobs and keys.
+            versions: What the record of the same place carries from then on; never used before.
+
+        Returns:
+            For each whether it surely stands. One that does not may have been overtaken, or have
+            had no answer: reading tells, by the version.
+        """
         ...
 
 
@@ -322,5 +405,42 @@ class Targets(Protocol):
         """Close a call.
 
         `collect` returns it with error type `aborted`, or with its answer if that came first.
+        """
+        ...
+
+
+class Secrets(Protocol):
+    """Where the values of secrets are."""
+
+    def read(self, arn: str) -> str:
+        """Return the value of a secret, at most five minutes old. Blocks.
+
+        Raises:
+            SecretMissing: There is none.
+            SecretUnavailable: It cannot be read now.
+            SecretUnusable: It holds no text.
+        """
+        ...
+
+
+class Results(Protocol):
+    """Where answers lie that are too long for the records of their runs."""
+
+    def put(self, body: bytes) -> str:
+        """Keep a body as long as runs are kept, and return its name. Blocks.
+
+        The name follows from the body; putting the same one again keeps it for longer. A name that
+        was returned is there: it outlives a crash that comes a moment later.
+
+        Raises:
+            StoreUnavailable: It is not surely kept.
+        """
+        ...
+
+    def get(self, name: str) -> bytes | None:
+        """Return a body, or None when it is not there any more. Blocks.
+
+        Raises:
+            StoreUnavailable: It cannot be read now.
         """
         ...

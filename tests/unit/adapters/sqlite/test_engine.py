@@ -242,13 +242,14 @@ class TestFiles:
         with SqliteEngine.open(home, clock=FakeClock()):
             pass
         file = home / "punctual.db"
+        newer = len(MIGRATIONS) + 1
         connection = sqlite3.connect(file)
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+        connection.execute(f"PRAGMA user_version = {newer}")
         connection.close()
         before = file.read_bytes()
 
         with (
-            pytest.raises(NewerDatabase, match="is at version 2, this is 1"),
+            pytest.raises(NewerDatabase, match=f"is at version {newer}, this is {newer - 1}"),
             SqliteEngine.open(home, clock=FakeClock()),
         ):
             raise AssertionError("it was opened")

@@ -11,10 +11,10 @@ from time import monotonic
 import pytest
 import uvloop
 
-from punctual.adapters.targets.http import HttpTargets
 from punctual.core.calls import ErrorType
 from tests.support.builders import SECOND
 from tests.support.calls import a_call, answer_to
+from tests.support.keeping import http_targets
 
 
 def nobody(host: str) -> Sequence[str]:
@@ -24,7 +24,7 @@ def nobody(host: str) -> Sequence[str]:
 def test_nothing_is_started_before_the_first_call() -> None:
     before = threading.enumerate()
 
-    targets = HttpTargets(allow_private=False)
+    targets = http_targets(allow_private=False)
     assert targets.collect(wait=0 * SECOND) == []
     targets.close()
 
@@ -33,7 +33,7 @@ def test_nothing_is_started_before_the_first_call() -> None:
 
 def test_nothing_is_started_once_all_is_closed() -> None:
     before = threading.enumerate()
-    targets = HttpTargets(allow_private=False)
+    targets = http_targets(allow_private=False)
     targets.close()
     targets.close()
 
@@ -56,7 +56,7 @@ def test_nothing_is_started_once_all_is_closed() -> None:
     ],
 )
 def test_a_url_is_checked_once_more_when_its_templates_are_filled(url: str, reason: str) -> None:
-    with closing(HttpTargets(allow_private=False, look_up=nobody)) as targets:
+    with closing(http_targets(allow_private=False, look_up=nobody)) as targets:
         given = answer_to(targets, a_call(url))
 
     assert given.error is not None
@@ -72,7 +72,7 @@ def test_a_fault_of_our_own_ends_the_call_and_no_other() -> None:
             raise KeyError(host)
         return ["127.0.0.1"]
 
-    with closing(HttpTargets(allow_private=False, look_up=look_up)) as targets:
+    with closing(http_targets(allow_private=False, look_up=look_up)) as targets:
         broken = answer_to(targets, a_call("https://broken.test/"))
         other = answer_to(targets, a_call("https://other.test/"))
 
@@ -89,7 +89,7 @@ def test_who_waits_for_answers_hears_that_none_can_come() -> None:
     def no_loop() -> asyncio.AbstractEventLoop:
         raise OSError("too many open files")
 
-    targets = HttpTargets(allow_private=True, new_loop=no_loop)
+    targets = http_targets(allow_private=True, new_loop=no_loop)
 
     with pytest.raises(OSError, match="too many open files"):
         targets.launch([a_call()])

@@ -43,7 +43,7 @@ def job_view(job: Job, content: Content, *, now: datetime) -> JobView:
         "target": _target(content.target),
         "retry": _retry(policy.retry),
         "timeout_seconds": _seconds(policy.timeout),
-        "heartbeat_seconds": None,
+        "heartbeat_seconds": None if policy.heartbeat is None else _seconds(policy.heartbeat),
         "start_deadline_seconds": _seconds(policy.start_deadline),
         "catch_up": policy.catch_up.value,
         "overlap": policy.overlap.value,
@@ -95,10 +95,10 @@ def run_view(seen: Seen) -> RunView:
         "scheduled_at": format_instant(run.scheduled_at),
         "started_at": _instant(started_at),
         "finished_at": _instant(run.finished_at),
-        "lateness_seconds": _between(run.scheduled_at, started_at),
+        "lateness_seconds": _between(run.due_at, started_at),
         "duration_seconds": _between(started_at, run.finished_at),
         "attempt": 0 if run.state in UNSTARTED else run.attempt,
-        "attempts": [_attempt(attempt) for attempt in attempts],
+        "attempts": [attempt_view(attempt) for attempt in attempts],
         "result": None if run.result is None else _result(run.result),
         "error": _error(run.error),
     }
@@ -186,10 +186,10 @@ def _http_target(target: HttpTarget) -> HttpTargetView:
         "method": target.method,
         "headers": dict(target.headers),
         "body": body,
-        "secret_arn": None,
-        "signing_secret_arn": None,
+        "secret_arn": target.secret_arn,
+        "signing_secret_arn": target.signing_secret_arn,
         "success_codes": list(target.success_codes),
-        "completion": "response",
+        "completion": "callback" if target.completion == "callback" else "response",
     }
 
 
@@ -205,7 +205,8 @@ def _retry(retry: RetryPolicy) -> RetryView:
     }
 
 
-def _attempt(attempt: Attempt) -> AttemptView:
+def attempt_view(attempt: Attempt) -> AttemptView:
+    """Return one try at a run."""
     return {
         "number": attempt.number,
         "started_at": format_instant(attempt.started_at),

@@ -58,8 +58,15 @@ class Reader:
         body = signature.body_params
         self._body = _Field.of(body[0]) if body else None
 
-    def __call__(self, event: Mapping[str, Any], *, cloud: bool) -> tuple[dict[str, Any], Any]:
+    def __call__(
+        self, event: Mapping[str, Any], *, cloud: bool, tenant: Callable[[], str]
+    ) -> tuple[dict[str, Any], Any]:
         """Return the arguments by name, and the JSON of the body as it came.
+
+        Args:
+            event: The request.
+            cloud: Whether only what may be used from the cloud may be.
+            tenant: Returns who asks, for what belongs to one tenant.
 
         Raises:
             InvalidRequest: Something is wrong; it names all that is.
@@ -67,7 +74,7 @@ class Reader:
         """
         arguments: dict[str, Any] = {}
         errors: list[FieldError] = []
-        context = {"cloud": cloud}
+        context = {"cloud": cloud, "tenant": tenant}
         if self._query or event.get("rawQueryString"):
             self._read_query(event, arguments, errors)
         for field in self._headers:
@@ -143,6 +150,8 @@ def read_request(
     reader = app.readers.get(route.operation_id)
     if reader is None:
         reader = app.readers[route.operation_id] = Reader(route)
-    arguments, app.context["json_body"] = reader(app.current_event.raw_event, cloud=app.cloud)
+    arguments, app.context["json_body"] = reader(
+        app.current_event.raw_event, cloud=app.cloud, tenant=lambda: app.tenant
+    )
     app.context["_route_args"] |= arguments
     return next_middleware(app)

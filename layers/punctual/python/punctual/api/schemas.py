@@ -43,6 +43,7 @@ from punctual.core.previews import PREVIEWED_MAX
 from punctual.core.records import content_to_text
 from punctual.core.retry import Jitter, RetryPolicy
 from punctual.core.schedules import At, Cron, Dst, Every, Gap, Repeat, Rule, Schedule
+from punctual.core.secrets import ARN, secret_refusal
 from punctual.core.slots import EVERY_MAX, EVERY_MIN, EXCLUSIONS_MAX, SPREAD_MAX, check
 
 SECOND = timedelta(seconds=1)
@@ -155,12 +156,6 @@ def _no_limits(value: list[Any]) -> list[Any]:
     return value
 
 
-def _completion(value: object) -> object:
-    if value == "callback":
-        raise wrong(NOT_OFFERED)
-    return value
-
-
 def _url(value: str, info: ValidationInfo) -> str:
     assert info.context is not None, "the door says where it stands"
     reason = check_url(value, cloud=info.context["cloud"])
@@ -192,6 +187,14 @@ def _tags(value: dict[str, str]) -> dict[str, str]:
     ]
     if errors:
         raise wrong_fields(errors)
+    return value
+
+
+def _secret_arn(value: str, info: ValidationInfo) -> str:
+    assert info.context is not None, "the door says who asks"
+    tenant = info.context["tenant"]()
+    if reason := secret_refusal(value, tenant=tenant, cloud=info.context["cloud"]):
+        raise wrong(reason)
     return value
 
 
@@ -241,6 +244,9 @@ Headers = Annotated[
     dict[str, HeaderValue],
     Field(max_length=50, json_schema_extra={"propertyNames": {"pattern": f"^{HEADER_NAME}$"}}),
     AfterValidator(_headers),
+]
+SecretArn = Annotated[
+    str, Field(json_schema_extra={"pattern": f"^{ARN}$"}), AfterValidator(_secret_arn)
 ]
 SuccessCode = Annotated[
     str, AfterValidator(_success_code), WithJsonSchema({"type": "string", "pattern": CODE_PATTERN})
@@ -373,14 +379,17 @@ class HttpBody(Body):
     headers: Headers = Field(default={})
     body: Any = None
     """Any JSON; a string is sent as it is."""
-    secret_arn: NotOffered = None
-    signing_secret_arn: NotOffered = None
+    secret_arn: SecretArn | None = None
+    """A secret that is sent as `Authorization: Bearer`, or in the header that it names itself."""
+    signing_secret_arn: SecretArn | None = None
+    """A secret that each call is signed with, as Standard Webhooks has it: `whsec_…`."""
     success_codes: Annotated[list[SuccessCode], Field(min_length=1, max_length=20)] = Field(
         default=["2xx"]
     )
     """Status codes (`204`) and classes (`2xx`) that count as success."""
-    completion: Annotated[Literal["response"], BeforeValidator(_completion)] = "response"
-    """The answer is the outcome."""
+    completion: Literal["response", "callback"] = "response"
+    """`response`: the answer is the outcome; `callback`: it only accepts the work, and the outcome
+    is reported later."""
 
     def to_domain(self) -> HttpTarget:
         """Return the target."""
@@ -393,6 +402,8 @@ class HttpBody(Body):
             headers=tuple(self.headers.items()),
             body=body,
             body_is_json=not is_text,
+            secret_arn=self.secret_arn,
+            signing_secret_arn=self.signing_secret_arn,
             success_codes=tuple(self.success_codes),
             completion=self.completion,
         )
@@ -500,7 +511,8 @@ class JobBody(Body):
     retry: RetryBody = RetryBody()
     timeout_seconds: Annotated[float, Field(ge=1, le=840)] = 30
     """The longest that one attempt may take."""
-    heartbeat_seconds: NotOffered = None
+    heartbeat_seconds: Annotated[float, Field(ge=10, le=OPEN_MAX)] | None = None
+    """With completion by callback, the longest silence of an attempt: an hour if nothing is said."""
     start_deadline_seconds: Annotated[float, Field(ge=1, le=OPEN_MAX)] = 3600
     """A run that would start later than this after its slot is `missed`."""
     catch_up: Literal["all", "latest", "none"] = "all"
@@ -522,6 +534,16 @@ class JobBody(Body):
     updated_at: ReadOnly = None
 
     @model_validator(mode="after")
+    def _silent_in_wait_only(self) -> Self:
+        if self.heartbeat_seconds is not None and not self._awaits_callback():
+            detail = "goes with a target whose completion is callback"
+            raise wrong_fields([(("heartbeat_seconds",), detail)])
+        return self
+
+    def _awaits_callback(self) -> bool:
+        return isinstance(self.target, HttpBody) and self.target.completion == "callback"
+
+    @model_validator(mode="after")
     def _storable(self) -> Self:
         content = self._content()
         if _is_long(content) and len(content_to_text(content).encode()) > CONTENT_BYTES_MAX:
@@ -537,6 +559,11 @@ class JobBody(Body):
             policy=Policy(
                 retry=self.retry.to_domain(),
                 timeout=_duration(self.timeout_seconds),
+                heartbeat=(
+                    None
+                    if self.heartbeat_seconds is None
+                    else _duration(self.heartbeat_seconds)
+                ),
                 start_deadline=_duration(self.start_deadline_seconds),
                 catch_up=CatchUp(self.catch_up),
                 delivery=Delivery(self.delivery),

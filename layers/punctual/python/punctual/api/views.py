@@ -71,10 +71,10 @@ class HttpTargetView(TypedDict):
     method: str
     headers: dict[str, str]
     body: Any
-    secret_arn: None
-    signing_secret_arn: None
+    secret_arn: str | None
+    signing_secret_arn: str | None
     success_codes: list[str]
-    completion: Literal["response"]
+    completion: Literal["response", "callback"]
 
 
 class LambdaTargetView(TypedDict):
@@ -162,7 +162,7 @@ class JobView(TypedDict):
     target: TargetView
     retry: RetryView
     timeout_seconds: float
-    heartbeat_seconds: None
+    heartbeat_seconds: float | None
     start_deadline_seconds: float
     catch_up: Literal["all", "latest", "none"]
     overlap: Literal["allow", "skip", "buffer_one", "cancel_other"]
@@ -208,6 +208,12 @@ class AttemptView(TypedDict):
     """None while it goes on; `died` when its executor was lost."""
     error: ErrorView | None
     retry_at: InstantText | None
+
+
+class HeartbeatView(TypedDict):
+    """What an attempt that goes on is told."""
+
+    cancel_requested: bool
 
 
 class ResultView(TypedDict):

@@ -32,9 +32,12 @@ USER_AGENT = "Punctual"
 class HttpCall:
     """One attempt's HTTP request, ready to send.
 
-    URL, headers and body may hold secrets, so they are left out of its `repr`.
+    URL, headers and body may hold secrets, so they are left out of its `repr`. What only whoever
+    sends it knows is not in it yet: the time, the signature, and what its secrets hold.
     """
 
+    tenant: str
+    """Whose secrets it may use."""
     run_id: str
     attempt: int
     """Number of the attempt, from 1."""
@@ -42,6 +45,8 @@ class HttpCall:
     url: str = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
+    secret_arn: str | None = None
+    signing_secret_arn: str | None = None
     timeout: timedelta
     """Total deadline of the attempt, from launch to the answer's last byte."""
     success_codes: tuple[str, ...]
@@ -79,11 +84,11 @@ class ErrorType(StrEnum):
     """The invoked function ended with an error of its own."""
     EXECUTION_FAILED = "execution_failed"
     """The execution of the state machine ended without success; it is over."""
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105 - it holds none
     """A secret of the target cannot be read now; nothing was sent."""
-    SECRET_MISSING = "secret_missing"
+    SECRET_MISSING = "secret_missing"  # noqa: S105
     """The target names a secret that does not exist; nothing was sent."""
-    SECRET_UNUSABLE = "secret_unusable"
+    SECRET_UNUSABLE = "secret_unusable"  # noqa: S105
     """A secret of the target holds nothing that can be sent or signed with; nothing was sent."""
     HOST_DOWN = "host_down"
     """The target's host took no connection lately; nothing was sent, and the attempt is none."""
@@ -246,15 +251,24 @@ def header_refusal(name: str, value: str) -> str | None:
     return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """Where and with what an attempt reports back."""
+
+    url: str
+    token: str = field(repr=False)
+
+
 def http_call(
     target: HttpTarget,
     *,
+    tenant: str,
     run_id: str,
     job_id: str,
     scheduled_at: datetime,
     attempt: int,
     timeout: timedelta,
-    now: datetime,
+    callback: Callback | None = None,
 ) -> HttpCall:
     """Make the request of one attempt: templates filled, our own headers set.
 
@@ -263,12 +277,13 @@ def http_call(
 
     Args:
         target: As the user wrote it.
+        tenant: Whose job it is.
         run_id: Also the idempotency key: the same on every attempt of the run.
         job_id: The job's name within its tenant.
         scheduled_at: The run's slot.
         attempt: Number of the attempt, from 1.
         timeout: Total deadline of the attempt.
-        now: When the attempt starts; signed verifiers refuse a call that is minutes old.
+        callback: How the target reports back; None where its answer is the outcome.
     """
     assert attempt >= 1, "attempts are counted from 1"
     values = values_of(run_id=run_id, job_id=job_id, scheduled_at=scheduled_at, attempt=attempt)
@@ -286,20 +301,27 @@ def http_call(
     headers |= {
         "Idempotency-Key": run_id,
         "webhook-id": run_id,
-        "webhook-timestamp": str(int(now.timestamp())),
         "Punctual-Job-Id": job_id,
         "Punctual-Run-Id": run_id,
         "Punctual-Scheduled-At": values["scheduled_at"],
         "Punctual-Attempt": values["attempt"],
     }
+    if callback is not None:
+        headers |= {
+            "Punctual-Callback-Url": callback.url,
+            "Punctual-Callback-Token": callback.token,
+        }
     in_body = json_written if target.body_is_json else str
     return HttpCall(
+        tenant=tenant,
         run_id=run_id,
         attempt=attempt,
         method=target.method,
         url=fill(target.url, values, as_written=percent_encoded),
         headers=tuple(headers.items()),
         body=fill(target.body or "", values, as_written=in_body).encode(),
+        secret_arn=target.secret_arn,
+        signing_secret_arn=target.signing_secret_arn,
         timeout=timeout,
         success_codes=target.success_codes,
     )

@@ -9,7 +9,7 @@ from punctual.core.calls import Answer, Verdict, error_of, retry_after_seconds
 from punctual.core.dispatch import LATE_AFTER
 from punctual.core.jobs import CatchUp, Job, JobState
 from punctual.core.retry import RetryPolicy, retry_at
-from punctual.core.runs import Ending, Failure, Result, Run, RunState, Stretch
+from punctual.core.runs import Ending, Failure, Result, Run, RunState, Stretch, silence
 
 
 class Go(StrEnum):
@@ -45,12 +45,25 @@ def decide(
             return Go.VOID
         if _paused_before(job, slot) or _holds(left_out, slot):
             return Go.VOID
+    heartbeat = _silent_before(run)
+    if heartbeat is not None and now > run.starts[0] + job.policy.retry.max_age:
+        return Ending(state=RunState.TIMED_OUT, at=now, error=silence(heartbeat))
     if run.attempt == 1:
         if job.state is JobState.PAUSED:
             return Ending(state=RunState.SKIPPED, at=now, reason="paused")
-        if now > job.starts_by(run.scheduled_at):
+        if now > job.starts_by(run.due_at):
             return Ending(state=RunState.MISSED, at=now, reason="deadline")
     return Go.CALL
+
+
+def _silent_before(run: Run) -> timedelta | None:
+    """Return how long the last attempt might be silent, if this one follows upon its silence.
+
+    Its retry was granted by nobody, so that how old a run may be is still to be asked.
+    """
+    if len(run.marks) < 2 or any(failure.attempt == run.attempt - 1 for failure in run.failures):
+        return None
+    return run.marks[-2].heartbeat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,10 +204,10 @@ def postpone(
     error = error_of(answer)
     seconds = answer.again_in.total_seconds() * (1 + draw / 2)
     again = now + timedelta(milliseconds=round(seconds * 1000))
-    first = run.starts[0] if run.attempt > 1 and run.starts else run.scheduled_at
+    first = run.starts[0] if run.attempt > 1 and run.starts else run.due_at
     latest = max(first, job.created_at) + job.policy.retry.max_age
     if run.attempt == 1:
-        latest = min(latest, job.starts_by(run.scheduled_at))
+        latest = min(latest, job.starts_by(run.due_at))
     if again > latest:
         return Ending(state=RunState.FAILED, at=now, error=error)
     return Postponed(retry_at=again, reason=f"{error.type}: {error.message}")
@@ -209,6 +222,7 @@ def result_of(answer: Answer) -> Result | None:
         content_type=answer.content_type,
         body=answer.body,
         body_bytes=answer.body_bytes,
+        stored=answer.stored,
         truncated=answer.truncated,
     )
 

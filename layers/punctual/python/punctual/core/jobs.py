@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from punctual.core.aws_targets import AwsTarget
 from punctual.core.identity import JobKey
+from punctual.core.limits import Limit
 from punctual.core.retry import RetryPolicy
 from punctual.core.schedules import Schedule
 from punctual.core.sharding import shard_of
@@ -73,10 +74,14 @@ class HttpTarget:
     body: str | None = None
     """JSON text when `body_is_json`, else the body itself; None for no body."""
     body_is_json: bool = True
+    secret_arn: str | None = None
+    """A secret that is sent in a header of its own; see `core.secrets`."""
+    signing_secret_arn: str | None = None
+    """A secret that the call is signed with; see `core.signing`."""
     success_codes: tuple[str, ...] = ("2xx",)
     """Status codes (`204`) and classes (`2xx`) that count as success."""
     completion: str = "response"
-    """`response`: the answer is the outcome."""
+    """`response`: the answer is the outcome; `callback`: it only accepts the work."""
 
 
 Target = HttpTarget | AwsTarget
@@ -96,12 +101,16 @@ class Policy:
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout: timedelta = timedelta(seconds=30)
-    """Total time of one attempt."""
+    """Total time of one attempt's call."""
+    heartbeat: timedelta | None = None
+    """The longest silence of an attempt that awaits its callback; None: as `core.callbacks` has."""
     start_deadline: timedelta = timedelta(seconds=3600)
     """A run that would start later than this after its slot is `missed`."""
     catch_up: CatchUp = CatchUp.ALL
     overlap: Overlap = Overlap.ALLOW
     delivery: Delivery = Delivery.AT_LEAST_ONCE
+    limits: tuple[Limit, ...] = ()
+    """Shared with every job of the tenant that names the same key; each key once."""
 
     @property
     def lane(self) -> Lane:

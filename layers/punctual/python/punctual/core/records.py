@@ -30,6 +30,7 @@ from punctual.core.jobs import (
     Policy,
     Target,
 )
+from punctual.core.limits import Limit, Token
 from punctual.core.retry import Jitter, RetryPolicy
 from punctual.core.schedules import At, Cron, Dst, Every, Gap, Repeat, Rule, Schedule
 from punctual.core.watching import Reference
@@ -87,6 +88,8 @@ def policy_to_text(policy: Policy) -> str:
     record: dict[str, Any] = {}
     if policy.timeout != _POLICY.timeout:
         record["timeout_ms"] = _milliseconds(policy.timeout)
+    if policy.heartbeat is not None:
+        record["heartbeat_ms"] = _milliseconds(policy.heartbeat)
     if policy.start_deadline != _POLICY.start_deadline:
         record["start_deadline_ms"] = _milliseconds(policy.start_deadline)
     if policy.catch_up is not _POLICY.catch_up:
@@ -95,6 +98,8 @@ def policy_to_text(policy: Policy) -> str:
         record["overlap"] = policy.overlap.value
     if policy.delivery is not _POLICY.delivery:
         record["delivery"] = policy.delivery.value
+    if policy.limits:
+        record["limits"] = [_limit_to_record(limit) for limit in policy.limits]
     if retry := _retry_to_record(policy.retry):
         record["retry"] = retry
     return _text(record)
@@ -112,12 +117,14 @@ def policy_from_text(text: str) -> Policy:
         return Policy(
             retry=_retry_from_record(record.get("retry", {})),
             timeout=_duration(record.get("timeout_ms", _milliseconds(_POLICY.timeout))),
+            heartbeat=_duration(record["heartbeat_ms"]) if "heartbeat_ms" in record else None,
             start_deadline=_duration(
                 record.get("start_deadline_ms", _milliseconds(_POLICY.start_deadline))
             ),
             catch_up=CatchUp(record.get("catch_up", _POLICY.catch_up)),
             overlap=Overlap(record.get("overlap", _POLICY.overlap)),
             delivery=Delivery(record.get("delivery", _POLICY.delivery)),
+            limits=tuple(Limit(**limit) for limit in record.get("limits", ())),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnreadableRecord(f"not a policy: {text[:200]!r}") from error
@@ -202,6 +209,30 @@ def references_from_text(text: str) -> tuple[Reference, ...]:
     )
 
 
+def place_to_text(run: RunKey | None) -> str:
+    """Write which run of a job a gate names: `1#20261201T090000Z`, nothing for none."""
+    return "" if run is None else f"{run.incarnation}#{run.name}"
+
+
+def place_from_text(text: str, *, job: JobKey) -> RunKey | None:
+    """Read what `place_to_text` wrote."""
+    if not text:
+        return None
+    incarnation, _, name = text.partition("#")
+    return RunKey(job, int(incarnation), name)
+
+
+def token_to_text(token: Token) -> str:
+    """Write who is in under a limit's key: `report#1#20261201T090000Z#` and the owner."""
+    return f"{token.run.job.job_id}#{place_to_text(token.run)}#{token.owner}"
+
+
+def token_from_text(text: str, *, tenant: str) -> Token:
+    """Read what `token_to_text` wrote."""
+    job_id, incarnation, name, owner = text.split("#", 3)
+    return Token(RunKey(JobKey(tenant, job_id), int(incarnation), name), owner)
+
+
 def content_ref(content: Content) -> str:
     """Return the digest that a content is stored under: 64 hexadecimal digits."""
     return hashlib.sha256(content_to_text(content).encode()).hexdigest()
@@ -283,6 +314,15 @@ _POLICY = Policy(
 )
 
 
+def _limit_to_record(limit: Limit) -> dict[str, Any]:
+    record: dict[str, Any] = {"key": limit.key}
+    if limit.max_concurrent is not None:
+        record["max_concurrent"] = limit.max_concurrent
+    if limit.rate_per_second is not None:
+        record["rate_per_second"] = limit.rate_per_second
+    return record
+
+
 def _retry_to_record(retry: RetryPolicy) -> dict[str, Any]:
     record: dict[str, Any] = {}
     if retry.max_attempts != _RETRY.max_attempts:
@@ -328,6 +368,10 @@ def _target_to_record(target: Target) -> dict[str, Any]:
         record["body"] = target.body
     if target.body_is_json is not _TARGET.body_is_json:
         record["body_is_json"] = target.body_is_json
+    if target.secret_arn is not None:
+        record["secret_arn"] = target.secret_arn
+    if target.signing_secret_arn is not None:
+        record["signing_secret_arn"] = target.signing_secret_arn
     if target.success_codes != _TARGET.success_codes:
         record["success_codes"] = list(target.success_codes)
     if target.completion != "response":
@@ -344,6 +388,8 @@ def _target_from_record(record: dict[str, Any]) -> Target:
         headers=_pairs(record.get("headers", ())),
         body=record.get("body"),
         body_is_json=record.get("body_is_json", _TARGET.body_is_json),
+        secret_arn=record.get("secret_arn"),
+        signing_secret_arn=record.get("signing_secret_arn"),
         success_codes=tuple(record.get("success_codes", _TARGET.success_codes)),
         completion=record.get("completion", "response"),
     )

@@ -13,6 +13,7 @@ from typing import assert_never
 from punctual.core.calls import CallError, ErrorType
 from punctual.core.identity import RunKey
 from punctual.core.jobs import Delivery, Lane
+from punctual.core.strands import asked_at
 
 HISTORY_KEPT = timedelta(days=30)
 """How long a run can be read after it ended."""
@@ -108,6 +109,8 @@ class Run:
     """Pinned when the run was handed over; 1 for `at_most_once`."""
     delivery: Delivery = Delivery.AT_LEAST_ONCE
     lane: Lane = Lane.FAST
+    content: str | None = None
+    """Under which name a content of its own is stored; None: it has that of its job."""
     attempt: int = 0
     """Number of the newest attempt, from 1; it only grows, so a target can refuse an older one."""
     owner: str | None = None
@@ -132,6 +135,13 @@ class Run:
     error: CallError | None = None
     expires_at: datetime | None = None
     """When the record may be forgotten; set by the outcome, and by nothing else."""
+
+    @property
+    def due_at(self) -> datetime:
+        """When it may start: at its slot, or from when it was asked for."""
+        if self.trigger is Trigger.SCHEDULE:
+            return self.scheduled_at
+        return asked_at(self.key.name) or self.scheduled_at
 
     def held_by(self, owner: str) -> bool:
         """Say whether `owner` is the attempt that may act on this run."""
@@ -523,6 +533,21 @@ def reap(run: Run, *, now: datetime) -> Reap:
         key=run.key,
         now=now,
         ending=Ending(state=RunState.CANCELLED, at=now, reason="cancelled"),
+        scheduled_at=run.scheduled_at,
+    )
+
+
+def cancellation(run: Run, *, now: datetime, reason: str = "cancelled") -> Move | None:
+    """Return the move that cancels a run, or takes its cancel on; None when that is under way."""
+    if run.state.terminal:
+        return None
+    if run.cancel_requested_at is not None:
+        return None if run.live(now) else reap(run, now=now)
+    if run.state is RunState.RUNNING:
+        return RequestCancel(key=run.key, at=now)
+    return Cancel(
+        key=run.key,
+        ending=Ending(state=RunState.CANCELLED, at=now, reason=reason),
         scheduled_at=run.scheduled_at,
     )
 

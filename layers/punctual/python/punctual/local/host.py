@@ -12,9 +12,11 @@ from datetime import timedelta
 
 from aiohttp import web
 
+from punctual.adapters.results.files import FileResults
+from punctual.adapters.secrets.file import FileSecrets
 from punctual.adapters.sqlite.engine import SqliteEngine
 from punctual.adapters.system import SystemChance, SystemClock
-from punctual.adapters.targets.http import HttpTargets
+from punctual.adapters.targets.every import every_target
 from punctual.api.app import ApiServices, make_app
 from punctual.core.errors import PunctualError, StoreUnavailable
 from punctual.local.cursor_key import cursor_key
@@ -23,7 +25,8 @@ from punctual.local.gateway import gateway
 from punctual.local.terminal import Terminal
 from punctual.local.ticker import TickerThread
 from punctual.ports import Clock
-from punctual.runtime.settings import HostSettings
+from punctual.runtime.settings import EXTERNAL_ID, HostSettings
+from punctual.services.callbacks import Callbacks
 from punctual.services.dispatch import Dispatch
 from punctual.services.execute import Execute
 from punctual.services.jobs import Jobs
@@ -94,7 +97,16 @@ class _Host:
         self._settings = settings
         self._clock = clock
         self._terminal = Terminal()
-        self._targets = HttpTargets(allow_private=True)
+        self._address = ""
+        """Where it listens; known before the first run starts."""
+        results = FileResults(settings.home)
+        self._targets = every_target(
+            allow_private=True,
+            external_id=EXTERNAL_ID,
+            secrets=FileSecrets(settings.home, warn=self._terminal.say),
+            results=results,
+            clock=clock,
+        )
         self._fault: BaseException | None = None
         self._stopped = asyncio.Event()
         self._stop: Callable[[], object] = self._stopped.set
@@ -121,12 +133,15 @@ class _Host:
         execute = Execute(
             jobs=engine.jobs,
             runs=engine.runs,
+            gates=engine.gates,
             watch_list=engine.watch_list,
             queue=engine.queue,
             targets=self._targets,
             clock=clock,
             chance=chance,
             transact=engine.transact,
+            logs=engine.logs,
+            address=lambda: self._address,
         )
         self._executor = ExecutorThread(
             execute=execute,
@@ -138,7 +153,7 @@ class _Host:
         self._ticker = TickerThread(
             dispatch=dispatch,
             watch=watch,
-            sweep=engine.sweep,
+            sweep=lambda now: (engine.sweep(now), results.sweep(now)),
             clock=clock,
             terminal=self._terminal,
             failed=self._fail,
@@ -153,7 +168,23 @@ class _Host:
                     clock=clock,
                     transact=engine.transact,
                 ),
-                runs=Runs(jobs=engine.jobs, runs=engine.runs, clock=clock),
+                runs=Runs(
+                    jobs=engine.jobs,
+                    runs=engine.runs,
+                    results=results,
+                    logs=engine.logs,
+                    clock=clock,
+                ),
+                callbacks=Callbacks(
+                    jobs=engine.jobs,
+                    runs=engine.runs,
+                    logs=engine.logs,
+                    results=results,
+                    watch_list=engine.watch_list,
+                    queue=engine.queue,
+                    clock=clock,
+                    chance=chance,
+                ),
                 beats=engine.beats,
             ),
             local_tenant=TENANT,
@@ -197,9 +228,10 @@ class _Host:
             raise CannotServe(f"cannot listen at port {port}: {reason.lower()}") from error
 
     def _begin(self, *, port: int) -> None:
+        self._address = f"http://{ADDRESS}:{port}"
         self._terminal.start()
         self._terminal.say(
-            f"Punctual is ready at http://{ADDRESS}:{port}"
+            f"Punctual is ready at {self._address}"
             f" (data in {self._settings.home}; Ctrl-C stops it)"
         )
         self._executor.start()

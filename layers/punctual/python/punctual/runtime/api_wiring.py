@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from punctual.adapters.dynamodb.beats import DynamoBeats
 from punctual.adapters.dynamodb.job_store import DynamoJobStore
+from punctual.adapters.dynamodb.log_store import DynamoLogStore
 from punctual.adapters.dynamodb.run_store import DynamoRunStore
 from punctual.adapters.dynamodb.table import Table
 from punctual.adapters.dynamodb.transact import one_by_one
@@ -24,7 +25,8 @@ from punctual.core.errors import StoreUnavailable
 from punctual.core.jobs import Lane
 from punctual.runtime.observability import count, logger, metrics
 from punctual.runtime.settings import ApiSettings
-from punctual.runtime.wiring import STORE_CONFIG, chance, clock, dynamodb, sqs
+from punctual.runtime.wiring import STORE_CONFIG, chance, clock, dynamodb, results, sqs
+from punctual.services.callbacks import Callbacks
 from punctual.services.dispatch import Dispatch
 from punctual.services.jobs import Jobs
 from punctual.services.runs import Runs
@@ -56,11 +58,15 @@ def app() -> App:
     jobs = DynamoJobStore(table, clock=clock)
     runs = DynamoRunStore(table, clock=clock)
     beats = DynamoBeats(table)
+    logs = DynamoLogStore(table)
+    watch_list = DynamoWatchList(table)
+    queue = SqsRunQueue(sqs(), urls=settings.queue_urls, clock=clock)
+    bodies = results(settings.results_bucket)
     dispatch = Dispatch(
         jobs=jobs,
         runs=runs,
-        watch_list=DynamoWatchList(table),
-        queue=SqsRunQueue(sqs(), urls=settings.queue_urls, clock=clock),
+        watch_list=watch_list,
+        queue=queue,
         beats=beats,
         clock=clock,
         chance=chance,
@@ -69,7 +75,17 @@ def app() -> App:
     return make_app(
         ApiServices(
             jobs=Jobs(jobs=jobs, runs=runs, dispatch=dispatch, clock=clock, transact=one_by_one),
-            runs=Runs(jobs=jobs, runs=runs, clock=clock),
+            runs=Runs(jobs=jobs, runs=runs, results=bodies, logs=logs, clock=clock),
+            callbacks=Callbacks(
+                jobs=jobs,
+                runs=runs,
+                logs=logs,
+                results=bodies,
+                watch_list=watch_list,
+                queue=queue,
+                clock=clock,
+                chance=chance,
+            ),
             beats=beats,
             ask_queue=lambda: _ask(settings.queue_urls),
         ),

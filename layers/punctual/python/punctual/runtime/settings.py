@@ -11,6 +11,9 @@ from punctual.core.sharding import SHARDS
 PORT = 8400
 """Where the host on one machine listens unless it is told otherwise."""
 
+EXTERNAL_ID = "punctual"
+"""What the external ids of roles begin with unless it is told otherwise."""
+
 HOME = Path(".punctual")
 """Where its data is unless it is told otherwise."""
 
@@ -64,6 +67,11 @@ class ExecuteSettings:
     lane: Lane
     queue_urls: Mapping[Lane, str]
     dead_queue_url: str
+    public_url: str
+    """Where targets that report back reach the API."""
+    results_bucket: str
+    external_id: str = EXTERNAL_ID
+    """What the external ids begin with that the roles of targets demand; the tenant follows."""
     allow_private_targets: bool = False
 
     @classmethod
@@ -81,6 +89,9 @@ class ExecuteSettings:
             lane=Lane(lane),
             queue_urls=_queue_urls(env),
             dead_queue_url=_text(env, "DEAD_QUEUE_URL"),
+            public_url=_text(env, "PUBLIC_URL"),
+            results_bucket=_text(env, "RESULTS_BUCKET"),
+            external_id=env.get("EXTERNAL_ID") or EXTERNAL_ID,
             allow_private_targets=env.get("ALLOW_PRIVATE_TARGETS") == "true",
         )
 
@@ -109,6 +120,7 @@ class ApiSettings:
     table_name: str
     queue_urls: Mapping[Lane, str]
     cursor_secret_arn: str
+    results_bucket: str
     tenant_claim: str | None = None
     """The claim of a token that names the tenant; None for the one that usually does."""
     allow_private_targets: bool = False
@@ -124,6 +136,7 @@ class ApiSettings:
             table_name=_text(env, "TABLE_NAME"),
             queue_urls=_queue_urls(env),
             cursor_secret_arn=_text(env, "CURSOR_SECRET_ARN"),
+            results_bucket=_text(env, "RESULTS_BUCKET"),
             tenant_claim=env.get("TENANT_CLAIM"),
             allow_private_targets=env.get("ALLOW_PRIVATE_TARGETS") == "true",
         )

@@ -7,17 +7,22 @@ clients it needs. The API's own parts are in `api_wiring`, since they cost more 
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 
 from punctual.adapters.dynamodb.beats import DynamoBeats
+from punctual.adapters.dynamodb.gate_store import DynamoGateStore
 from punctual.adapters.dynamodb.job_store import DynamoJobStore
+from punctual.adapters.dynamodb.log_store import DynamoLogStore
 from punctual.adapters.dynamodb.run_store import DynamoRunStore
 from punctual.adapters.dynamodb.table import Table
 from punctual.adapters.dynamodb.transact import one_by_one
 from punctual.adapters.dynamodb.watch_list import DynamoWatchList
+from punctual.adapters.results.s3 import S3Results
+from punctual.adapters.secrets.manager import ManagedSecrets
 from punctual.adapters.sqs.dead_letter_box import SqsDeadLetterBox
 from punctual.adapters.sqs.run_queue import SqsRunQueue
 from punctual.adapters.sqs.shard_queue import SqsShardQueue
@@ -59,6 +64,9 @@ _SEND_CONFIG = Config(
     **_PATIENCE,  # type: ignore[arg-type]
 )
 
+_MAKING = Lock()
+"""Held where threads may make clients, which share a session that is not for several at once."""
+
 clock: Clock = SystemClock()
 chance: Chance = SystemChance()
 
@@ -73,6 +81,20 @@ def dynamodb() -> "DynamoDBClient":
 def sqs() -> "SQSClient":
     """Return the client of the queues; it repeats nothing by itself."""
     return boto3.client("sqs", config=_SEND_CONFIG)
+
+
+@cache
+def s3() -> Any:  # noqa: ANN401 - there are no types of this client here
+    """Return the client of the bucket."""
+    with _MAKING:
+        return boto3.client("s3", config=STORE_CONFIG)
+
+
+@cache
+def secrets_manager() -> Any:  # noqa: ANN401 - there are no types of this client here
+    """Return the client of the secrets."""
+    with _MAKING:
+        return boto3.client("secretsmanager", config=STORE_CONFIG)
 
 
 @cache
@@ -129,22 +151,37 @@ def execute() -> Execute:
     return Execute(
         jobs=DynamoJobStore(table, clock=clock),
         runs=DynamoRunStore(table, clock=clock),
+        gates=DynamoGateStore(table, clock=clock),
         watch_list=DynamoWatchList(table),
         queue=SqsRunQueue(sqs(), urls=settings.queue_urls, clock=clock, receives=settings.lane),
         targets=targets(),
         clock=clock,
         chance=chance,
         transact=one_by_one,
+        logs=DynamoLogStore(table),
+        address=lambda: settings.public_url,
     )
 
 
 @cache
 def targets() -> Targets:
     """Return where calls go."""
-    from punctual.adapters.targets.http import HttpTargets  # noqa: PLC0415 - only executors call
+    from punctual.adapters.targets.every import every_target  # noqa: PLC0415 - only executors call
 
     settings = ExecuteSettings.from_env()
-    return HttpTargets(allow_private=settings.allow_private_targets)
+    return every_target(
+        allow_private=settings.allow_private_targets,
+        external_id=settings.external_id,
+        secrets=ManagedSecrets(secrets_manager),
+        results=results(settings.results_bucket),
+        clock=clock,
+    )
+
+
+@cache
+def results(bucket: str) -> S3Results:
+    """Return where long results lie; the client is made for the first of them."""
+    return S3Results(s3, bucket=bucket)
 
 
 def longest_call() -> timedelta:

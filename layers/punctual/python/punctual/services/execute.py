@@ -1,9 +1,18 @@
 """Carry out runs: start, read the job, call the target, finish."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from punctual.core.callbacks import (
+    callback,
+    called_back,
+    heartbeat_of,
+    hold,
+    owner_of,
+    token_of,
+)
 from punctual.core.calls import (
     Answer,
     Call,
@@ -30,10 +39,12 @@ from punctual.core.execution import (
 from punctual.core.identity import JobKey, RunKey
 from punctual.core.jobs import Content, Job
 from punctual.core.launching import call_of
+from punctual.core.log_lines import lines_until, log_lines
 from punctual.core.runs import (
     Ending,
     Failure,
     Finish,
+    Hold,
     Move,
     Refusal,
     RefusalKind,
@@ -53,7 +64,9 @@ from punctual.core.watching import MINUTE, Look, Reference, retry_look
 from punctual.ports import (
     Chance,
     Clock,
+    GateStore,
     JobStore,
+    LogStore,
     Message,
     RunQueue,
     RunStore,
@@ -61,6 +74,8 @@ from punctual.ports import (
     Transact,
     WatchList,
 )
+from punctual.services.admission import Admission, Admitted
+from punctual.services.gone import pause_gone, says_gone
 from punctual.services.looks import note_down
 
 HOLD_MAX = timedelta(seconds=2)
@@ -74,6 +89,8 @@ STEP = timedelta(seconds=1)
 
 LAST_MOMENT = timedelta(seconds=1)
 """What an executor leaves of its life for its answer to get out."""
+
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 CONTENTS_REMEMBERED = 1024
 """Contents kept in memory; they are stored under their digest, so they never change."""
@@ -89,6 +106,8 @@ class Handled:
     """Runs as their start left them, about to be decided."""
     retrying: list[Run] = field(default_factory=list)
     """Runs that await another attempt."""
+    held: list[Run] = field(default_factory=list)
+    """Runs whose target accepted the work, and reports back."""
     waiting: list[Run] = field(default_factory=list)
     """Runs that were not called, and wait until they may be; their `reason` says for what."""
     ended: list[Run] = field(default_factory=list)
@@ -106,10 +125,18 @@ class _Attempt:
     message: Message
     run: Run
     """As the start left it."""
+    token: str = field(repr=False)
+    """What its target reports back with; the owner is its digest."""
+    heartbeat: timedelta | None = None
+    """The longest silence allowed, where the target reports back."""
     job: Job | None = None
     """As read after the start."""
+    call_at: datetime = NEVER
+    """When its target may be called, once that is known; it may be in limits from then on."""
     stopping: str | None = None
     """Why its call is being stopped."""
+    is_last: bool = False
+    """Whether its target says that it is gone, and asks for no more calls."""
 
     @property
     def owner(self) -> str:
@@ -117,7 +144,16 @@ class _Attempt:
         return self.run.owner
 
 
-_Settlement = Ending | Failure | Postponed | Go
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """A start that is asked for, and what its owner was made of."""
+
+    message: Message
+    start: Start
+    token: str = field(repr=False)
+
+
+_Settlement = Ending | Failure | Postponed | Hold | Go
 
 
 class Execute:
@@ -131,13 +167,31 @@ class Execute:
         *,
         jobs: JobStore,
         runs: RunStore,
+        gates: GateStore,
         watch_list: WatchList,
         queue: RunQueue,
         targets: Targets,
         clock: Clock,
         chance: Chance,
         transact: Transact,
+        logs: LogStore,
+        address: Callable[[], str],
     ) -> None:
+        """Take the ports.
+
+        Args:
+            jobs: Where jobs are read.
+            runs: Where runs are moved.
+            gates: Where runs of one job, and those that share a limit, meet.
+            watch_list: Where runs are noted down that leave the queue without an outcome.
+            queue: Where messages are hidden and let go.
+            targets: Where calls go.
+            clock: The present.
+            chance: Tokens and jitter.
+            transact: Makes writes durable together, where the engine can.
+            logs: Where the lines go that targets write.
+            address: Returns where targets that report back reach the API.
+        """
         self._jobs = jobs
         self._runs = runs
         self._watch_list = watch_list
@@ -146,11 +200,16 @@ class Execute:
         self._clock = clock
         self._chance = chance
         self._transact = transact
+        self._admission = Admission(gates=gates, runs=runs, clock=clock, chance=chance)
         self._contents: dict[str, Content] = {}
-        self._unsure: list[tuple[Message, Start]] = []
+        self._logs = logs
+        self._address = address
+        self._unsure: list[_Try] = []
         """Starts that the store gave no answer to. Asked again under the same owner, it tells an
         earlier one of ours from a stranger's."""
         self._undecided: list[_Attempt] = []
+        self._early: list[tuple[Call, _Attempt]] = []
+        """Calls whose starts are reserved for an instant that has not come."""
         self._calling: dict[int, tuple[Call, _Attempt]] = {}
         """By the identity of the call: run ids are not unique across tenants."""
         self._unwritten: list[tuple[_Attempt, _Settlement]] = []
@@ -159,7 +218,8 @@ class Execute:
     @property
     def busy(self) -> int:
         """How many attempts are held, or may be."""
-        return len(self._unsure) + len(self._undecided) + len(self._calling) + len(self._unwritten)
+        waiting = len(self._unsure) + len(self._undecided) + len(self._early)
+        return waiting + len(self._calling) + len(self._unwritten)
 
     def __call__(
         self, messages: Sequence[Message], *, deadline: datetime, lives_until: datetime
@@ -177,7 +237,7 @@ class Execute:
         while waiting or self.busy:
             now = self._clock.now()
             if now > deadline and (waiting or self._unsure):
-                late = [*waiting, *(message for message, _ in self._unsure)]
+                late = [*waiting, *(each.message for each in self._unsure)]
                 self._hide([(message, now + ASK_AGAIN) for message in late], done)
                 waiting, self._unsure = [], []
             if now >= ends:
@@ -221,10 +281,7 @@ class Execute:
     def _take(self, messages: Sequence[Message], *, lives_until: datetime, done: Handled) -> None:
         first: dict[RunKey, Message] = {}
         doubles = [m for m in messages if first.setdefault(m.key, m) is not m]
-        starts = [
-            (message, self._start_of(message, lives_until=lives_until))
-            for message in first.values()
-        ]
+        starts = [self._try(message, lives_until=lives_until) for message in first.values()]
         calls = self._transact(lambda: self._start(starts, done))
         if doubles:
             # Not acknowledged: should the first die with this executor, these bring the run back.
@@ -232,30 +289,37 @@ class Execute:
             self._hide([(message, again) for message in doubles], done)
         self._launch(calls)
 
-    def _start_of(self, message: Message, *, lives_until: datetime) -> Start:
-        return Start(
+    def _try(self, message: Message, *, lives_until: datetime) -> _Try:
+        token = token_of(message.key.job.tenant, self._chance.token())
+        start = Start(
             key=message.key,
-            owner=self._chance.token(),
+            owner=owner_of(token),
             now=self._clock.now(),
             lease_until=lives_until + LEASE_MARGIN,
         )
+        return _Try(message, start, token)
 
     def _step(self, *, wait: timedelta, done: Handled) -> None:
         if self._unsure:
             now = self._clock.now()
-            again = [(message, replace(start, now=now)) for message, start in self._unsure]
+            again = [replace(each, start=replace(each.start, now=now)) for each in self._unsure]
             self._unsure = []
             self._launch(self._transact(lambda: self._start(again, done)))
         if self._undecided:
             undecided, self._undecided = self._undecided, []
             self._launch(self._transact(lambda: self._decide(undecided, done)))
+        if self._early:
+            early, self._early = self._early, []
+            self._launch(early)
         if self._unsure or self._undecided or self._unwritten:
             wait = min(wait, STEP)
+        wait = min([wait, *(attempt.call_at - self._clock.now() for _, attempt in self._early)])
         answers = self._targets.collect(wait=max(wait, timedelta(0)))
         settlements: list[tuple[_Attempt, _Settlement]] = []
         for call, answer in answers:
             held = self._calling.pop(id(call), None)
             if held is not None:  # else it was abandoned with an earlier batch
+                self._keep_lines(held[1], answer.log)
                 settlements.append((held[1], self._judge(call, held[1], answer)))
         if self._unwritten or settlements:
             self._unwritten += settlements
@@ -264,18 +328,18 @@ class Execute:
             self._stop_unwanted()
 
     def _start(
-        self, starts: Sequence[tuple[Message, Start]], done: Handled
+        self, starts: Sequence[_Try], done: Handled
     ) -> list[tuple[Call, _Attempt]]:
         attempts: list[_Attempt] = []
         refused: list[tuple[Message, Run | None]] = []
-        answers = self._runs.move([start for _, start in starts])
-        for (message, start), answer in zip(starts, answers, strict=True):
+        answers = self._runs.move([each.start for each in starts])
+        for each, answer in zip(starts, answers, strict=True):
             if answer.applied and answer.run is not None:
-                attempts.append(_Attempt(message=message, run=answer.run))
+                attempts.append(_Attempt(message=each.message, run=answer.run, token=each.token))
             elif answer.failed:
-                self._unsure.append((message, start))
+                self._unsure.append(each)
             else:
-                refused.append((message, answer.run))
+                refused.append((each.message, answer.run))
         done.started += [attempt.run for attempt in attempts]
         self._turn_away(refused, done)
         return self._decide(attempts, done) if attempts else []
@@ -294,19 +358,45 @@ class Execute:
         now = self._clock.now()
         calls: list[tuple[Call, _Attempt]] = []
         settlements: list[tuple[_Attempt, _Settlement]] = []
+        wanted: list[_Attempt] = []
         for attempt in attempts:
             stretches = left_out.get(attempt.run.key.job, ())
             decision = decide(attempt.run, attempt.job, now=now, left_out=stretches)
-            if decision is Go.CALL and attempt.job is not None:
-                made = _make_call(attempt.run, attempt.job, contents, now=now)
+            if decision is Go.CALL:
+                wanted.append(attempt)
+            else:
+                settlements.append((attempt, decision))
+        for attempt, told in self._admit(wanted):
+            settlement: _Settlement
+            if isinstance(told, Admitted):
+                assert attempt.job is not None, "only a run whose job was read is admitted"
+                made = _make_call(attempt, attempt.job, contents, address=self._address, now=now)
                 if isinstance(made, Call):
                     calls.append((made, attempt))
                     continue
-                decision = made
-            settlements.append((attempt, decision))
+                settlement = made
+            else:
+                settlement = told
+            settlements.append((attempt, settlement))
         if settlements:
             self._unwritten += self._settle(settlements, done)
         return calls
+
+    def _admit(
+        self, attempts: Sequence[_Attempt]
+    ) -> Iterable[tuple[_Attempt, Admitted | Postponed | Ending]]:
+        """Ask the rules of their jobs whether runs may be called now that they should be."""
+        asked = [(attempt.run, attempt.job) for attempt in attempts if attempt.job is not None]
+        try:
+            told = self._admission.admit(asked)
+        except StoreUnavailable:
+            self._undecided += attempts
+            return
+        for attempt in attempts:
+            admission = told[attempt.run.key]
+            if isinstance(admission, Admitted):
+                attempt.call_at = admission.at
+            yield attempt, admission
 
     def _read_stretches(self, attempts: Sequence[_Attempt]) -> Mapping[JobKey, Sequence[Stretch]]:
         """Read what was left out of the jobs whose runs are late, where a rule leaves slots out."""
@@ -331,16 +421,25 @@ class Execute:
         return contents
 
     def _launch(self, calls: Sequence[tuple[Call, _Attempt]]) -> None:
+        """Start the calls whose time has come; `_step` starts the others."""
+        now = self._clock.now()
+        self._early += [(call, attempt) for call, attempt in calls if attempt.call_at > now]
+        calls = [(call, attempt) for call, attempt in calls if attempt.call_at <= now]
         if not self._calling:
-            self._polled_at = self._clock.now()
+            self._polled_at = now
         self._calling.update((id(call), (call, attempt)) for call, attempt in calls)
         if calls:
             self._targets.launch([call for call, _ in calls])
 
-    def _judge(self, call: Call, attempt: _Attempt, answer: Answer) -> Ending | Failure | Postponed:
+    def _judge(
+        self, call: Call, attempt: _Attempt, answer: Answer
+    ) -> Ending | Failure | Postponed | Hold:
         assert attempt.job is not None, "only a run whose job was read is called"
         verdict = judge(call, answer)
+        attempt.is_last = says_gone(call, answer)
         now, draw = self._clock.now(), self._chance.draw()
+        if verdict is Verdict.SUCCEEDED and attempt.heartbeat is not None:
+            return hold(attempt.run, heartbeat=attempt.heartbeat, now=now)
         settlement: Ending | Failure | Postponed
         if verdict is Verdict.PUT_OFF:
             settlement = postpone(attempt.run, answer, attempt.job, now=now, draw=draw)
@@ -359,6 +458,15 @@ class Execute:
             )
         return settlement
 
+    def _keep_lines(self, attempt: _Attempt, texts: Sequence[str]) -> None:
+        """Keep what a target wrote about its work; where that fails it costs no outcome."""
+        if not texts:
+            return
+        now = self._clock.now()
+        lines = log_lines(texts, at=now, attempt=attempt.run.attempt)
+        with suppress(StoreUnavailable):
+            self._logs.add(attempt.run.key, lines, expires_at=lines_until(now))
+
     def _settle(
         self, settlements: Sequence[tuple[_Attempt, _Settlement]], done: Handled
     ) -> list[tuple[_Attempt, _Settlement]]:
@@ -372,6 +480,10 @@ class Execute:
             attempt.run.key: _look(attempt.run, at=retry_look(settlement.retry_at))
             for attempt, settlement in settlements
             if isinstance(settlement, Failure | Postponed) and settlement.retry_at > now + HIDE_MAX
+        } | {
+            attempt.run.key: _look(attempt.run, at=settlement.lease_until + MINUTE)
+            for attempt, settlement in settlements
+            if isinstance(settlement, Hold)
         }
         watched = self._watch(looks.values())
         moves = [_move(attempt, settlement) for attempt, settlement in settlements]
@@ -379,6 +491,7 @@ class Execute:
         hidden: list[tuple[Message, datetime]] = []
         refused: list[tuple[Message, Run | None]] = []
         unwritten: list[tuple[_Attempt, _Settlement]] = []
+        gone: list[tuple[Job, Run]] = []
         for (attempt, settlement), move, moved in zip(
             settlements, moves, self._runs.move(moves), strict=True
         ):
@@ -389,7 +502,8 @@ class Execute:
                 unwritten.append((attempt, _cancelled(now=now)))
                 continue
             if not moved.applied:
-                done.superseded += 1
+                if not called_back(moved.run, attempt.run.attempt, attempt.owner):
+                    done.superseded += 1
                 refused.append((attempt.message, moved.run))
                 continue
             run = after(move, attempt.run)
@@ -399,18 +513,41 @@ class Execute:
             elif run.state.terminal:
                 done.ended.append(run)
                 over.append(attempt.message)
+                if attempt.is_last and attempt.job is not None:
+                    gone.append((attempt.job, run))
             else:
-                (done.waiting if isinstance(move, Wait) else done.retrying).append(run)
+                _list_of(move, done).append(run)
                 if run.key in watched:
                     over.append(attempt.message)
                 else:
-                    again = run.retry_at or now
+                    again = run.retry_at or run.lease_until or now
                     hidden.append((attempt.message, min(again, now + HIDE_MAX)))
         if over:
             self._queue.acknowledge(over)
         self._hide(hidden, done)
         self._turn_away(refused, done)
+        self._leave(settlements, unwritten)
+        for job, run in gone:
+            pause_gone(job, run, jobs=self._jobs, clock=self._clock)
         return unwritten
+
+    def _leave(
+        self,
+        settlements: Sequence[tuple[_Attempt, _Settlement]],
+        unwritten: Sequence[tuple[_Attempt, _Settlement]],
+    ) -> None:
+        """Let attempts out of their limits that are over, and known to be."""
+        going_on = {id(attempt) for attempt, _ in unwritten}
+        over = [
+            (attempt.run, attempt.job)
+            for attempt, settlement in settlements
+            if attempt.job is not None
+            and attempt.call_at < NEVER
+            and not isinstance(settlement, Hold)
+            and id(attempt) not in going_on
+        ]
+        with suppress(StoreUnavailable):  # whoever needs the room finds out
+            self._admission.leave(over)
 
     def _turn_away(self, refused: Sequence[tuple[Message, Run | None]], done: Handled) -> None:
         """Deal with messages whose run cannot be started, or is no longer held."""
@@ -476,13 +613,15 @@ class Execute:
 
     def _abandon(self, done: Handled) -> None:
         """Let go of what is still held: the leases end, and others take the runs over."""
-        done.kept += [message for message, _ in self._unsure]
+        done.kept += [each.message for each in self._unsure]
         for call, attempt in self._calling.values():
             self._targets.abort(call)
             done.kept.append(attempt.message)
         done.kept += [attempt.message for attempt in self._undecided]
+        done.kept += [attempt.message for _, attempt in self._early]
         done.kept += [attempt.message for attempt, _ in self._unwritten]
         self._unsure.clear()
+        self._early.clear()
         self._calling.clear()
         self._undecided.clear()
         self._unwritten.clear()
@@ -494,14 +633,26 @@ def _not_before(message: Message, now: datetime) -> datetime:
 
 
 def _make_call(
-    run: Run, job: Job, contents: Mapping[str, Content], *, now: datetime
+    attempt: _Attempt,
+    job: Job,
+    contents: Mapping[str, Content],
+    *,
+    address: Callable[[], str],
+    now: datetime,
 ) -> Call | Ending:
     """Make the call of one attempt; a run whose call cannot be made fails, and only that run."""
-    content = contents.get(job.content)
+    run, content = attempt.run, contents.get(job.content)
     if content is None:
         return _internal_failure("the job's target is missing from the store", now=now)
     try:
-        return call_of(run, content.target, timeout=time_for_call(run, job, now=now), now=now)
+        attempt.heartbeat = heartbeat_of(job.policy, content.target)
+        reports = attempt.heartbeat is not None
+        return call_of(
+            run,
+            content.target,
+            timeout=time_for_call(run, job, now=now),
+            callback=callback(address(), run.key, token=attempt.token) if reports else None,
+        )
     except Exception as error:  # noqa: BLE001 - one broken job must not stop its batch
         # The message of the error may quote what the target holds, so only its type is told.
         return _internal_failure(f"the call cannot be made ({type(error).__name__})", now=now)
@@ -529,6 +680,8 @@ def _move(attempt: _Attempt, settlement: _Settlement) -> Move:
             )
         case Failure():
             return Retry(key=key, owner=owner, failure=settlement)
+        case Hold():
+            return settlement
         case Postponed(retry_at=retry_at, reason=reason):
             return Wait(
                 key=key,
@@ -539,6 +692,17 @@ def _move(attempt: _Attempt, settlement: _Settlement) -> Move:
             )
         case _:
             return Void(key=key, owner=owner)
+
+
+def _list_of(move: Move, done: Handled) -> list[Run]:
+    """Return where a run is told of that a move left open."""
+    match move:
+        case Hold():
+            return done.held
+        case Wait():
+            return done.waiting
+        case _:
+            return done.retrying
 
 
 def _look(run: Run, *, at: datetime) -> Look:

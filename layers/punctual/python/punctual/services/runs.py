@@ -1,7 +1,7 @@
 """Look at runs, coming ones included, and cancel them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import islice
@@ -10,20 +10,17 @@ from punctual.core.dispatch import TICK, queued_run
 from punctual.core.errors import Conflict, JobNotFound, NotFound, RunNotFound, StoreUnavailable
 from punctual.core.identity import JobKey, RunKey, slot_name
 from punctual.core.jobs import Job, JobState
+from punctual.core.log_lines import told
 from punctual.core.runs import (
-    Cancel,
-    Ending,
-    Move,
-    RequestCancel,
     Result,
     Run,
     RunState,
     Stretch,
-    reap,
+    cancellation,
 )
 from punctual.core.slots import count_slots, next_slot
 from punctual.core.timeline import LogLine, timeline
-from punctual.ports import Clock, JobStore, RunStore
+from punctual.ports import Clock, JobStore, LogStore, Results, RunStore
 
 COMING_LISTED = 10
 """Slots not handed over yet that a list of runs begins with."""
@@ -87,9 +84,13 @@ class RunListing:
 class Runs:
     """What users do with runs."""
 
-    def __init__(self, *, jobs: JobStore, runs: RunStore, clock: Clock) -> None:
+    def __init__(
+        self, *, jobs: JobStore, runs: RunStore, results: Results, logs: LogStore, clock: Clock
+    ) -> None:
         self._jobs = jobs
         self._runs = runs
+        self._results = results
+        self._logs = logs
         self._clock = clock
 
     def list(
@@ -160,23 +161,29 @@ class Runs:
         raise RunNotFound(f"there is no run {key.run_id!r}")
 
     def logs(self, key: RunKey) -> Sequence[LogLine]:
-        """Return what happened to a run, in order.
+        """Return what happened to a run, in order, and what its targets wrote meanwhile.
 
         Raises:
             RunNotFound: There is none, or it expired.
         """
-        return timeline(self.get(key).run)
+        run = self.get(key).run
+        written = told(self._logs.read(key)) if run.starts else ()
+        return sorted([*timeline(run), *written], key=lambda line: line.at)
 
     def result(self, key: RunKey) -> Result:
-        """Return what the target answered, as far as it is kept.
+        """Return what the target answered, its body as long as it is kept.
 
         Raises:
             NotFound: There is no such run, or it has no answer.
+            StoreUnavailable: The body cannot be read now.
         """
         result = self.get(key).run.result
         if result is None:
             raise NotFound(f"the run {key.run_id!r} has no result")
-        return result
+        if result.stored is None:
+            return result
+        body = self._results.get(result.stored)
+        return replace(result, truncated=True) if body is None else replace(result, body=body)
 
     def cancel(self, key: RunKey) -> Seen:
         """Cancel a run: at once if no attempt is live, else by asking its executor to stop.
@@ -196,7 +203,7 @@ class Runs:
                 raise Conflict("the run is not handed over yet: nothing is there to be cancelled")
             if seen.run.state.terminal and not is_ours:
                 raise Conflict(f"the run has ended: {seen.stage}")
-            move = _cancellation(seen.run, now=now)
+            move = cancellation(seen.run, now=now)
             if move is None:
                 return seen
             moved = self._runs.move([move])[0]
@@ -231,6 +238,8 @@ def stage_of(run: Run) -> Stage:
     """Return where a run that has a row stands."""
     if run.state is RunState.RUNNING and run.cancel_requested_at is not None:
         return Stage.CANCELLING
+    if run.state is RunState.RETRYING and run.attempt == 0:
+        return Stage.QUEUED  # it waits for its first attempt; its reason says for what
     return Stage(run.state.value)
 
 
@@ -281,21 +290,6 @@ def _lies_in(run: Run, *, since: datetime | None, until: datetime | None) -> boo
 
 def _overlaps(stretch: Stretch, *, since: datetime | None, until: datetime | None) -> bool:
     return (since is None or stretch.until >= since) and (until is None or stretch.since < until)
-
-
-def _cancellation(run: Run, *, now: datetime) -> Move | None:
-    """Return the move that cancels a run, or takes its cancel on; None when that is under way."""
-    if run.state.terminal:
-        return None
-    if run.cancel_requested_at is not None:
-        return None if run.live(now) else reap(run, now=now)
-    if run.state is RunState.RUNNING:
-        return RequestCancel(key=run.key, at=now)
-    return Cancel(
-        key=run.key,
-        ending=Ending(state=RunState.CANCELLED, at=now, reason="cancelled"),
-        scheduled_at=run.scheduled_at,
-    )
 
 
 def _was_cancelled_at(run: Run | None, now: datetime) -> bool:

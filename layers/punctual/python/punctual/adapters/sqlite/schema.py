@@ -125,7 +125,69 @@ CREATE TABLE host (
 INSERT INTO host VALUES (0);
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST,)
+WHOLE_RESULTS = """
+ALTER TABLE runs ADD COLUMN stored TEXT; -- name of the file that the whole body lies in
+"""
+
+GATES = """
+CREATE TABLE gates (
+    tenant TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    version TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    waiting TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, job_id)
+) WITHOUT ROWID;
+CREATE INDEX expiring_gates ON gates (expires_at);
+
+CREATE TABLE usages (
+    tenant TEXT NOT NULL,
+    key TEXT NOT NULL,
+    version TEXT NOT NULL,
+    holders TEXT NOT NULL,
+    next_start INTEGER,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, key)
+) WITHOUT ROWID;
+CREATE INDEX expiring_usages ON usages (expires_at);
+"""
+
+LOG_LINES = """
+CREATE TABLE log_lines (
+    tenant TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    incarnation INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    level TEXT NOT NULL,
+    message TEXT NOT NULL,
+    left_out INTEGER NOT NULL, -- 0, but for the row after the last line
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, job_id, incarnation, name, number)
+) WITHOUT ROWID;
+CREATE INDEX expiring_log_lines ON log_lines (expires_at);
+"""
+
+REQUESTS = """
+ALTER TABLE runs ADD COLUMN content TEXT; -- name of a content of its own
+
+CREATE TABLE requests (
+    tenant TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    incarnation INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    run TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, job_id, incarnation, digest)
+) WITHOUT ROWID;
+CREATE INDEX expiring_requests ON requests (expires_at);
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST, WHOLE_RESULTS, GATES, LOG_LINES, REQUESTS)
 """One script for each version of the file, oldest first; one that was released never changes."""
 
 

@@ -1,8 +1,10 @@
 """One HTTP call: a request to a vetted address, and the answer to it, within one deadline."""
 
 import asyncio
-from collections.abc import Sequence
+import socket
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import quote
 
 from aiohttp import (
@@ -20,11 +22,14 @@ from aiohttp import (
 from yarl import URL
 
 from punctual.adapters.targets.connections import Connector
+from punctual.adapters.targets.credentials import Credentials
 from punctual.adapters.targets.failures import ConnectionBroke, failure, timed_out
+from punctual.adapters.targets.hosts import HostDown, Hosts
 from punctual.adapters.targets.lookups import ADDRESSES_MAX, AddressRefused, Lookups
+from punctual.adapters.targets.room import Body
 from punctual.adapters.targets.turns import Turns
 from punctual.core.addresses import check_url
-from punctual.core.calls import BODY_KEPT_MAX, BODY_READ_MAX, Answer, CallError, HttpCall
+from punctual.core.calls import BODY_READ_MAX, Answer, CallError, HttpCall
 
 CONNECT_MAX = 10.0
 """Seconds until a connection stands, TLS included; the addresses of a name share them."""
@@ -44,39 +49,71 @@ class Client:
 
     session: ClientSession
     connector: Connector
+    credentials: Credentials
+    hosts: Hosts
     lookups: Lookups
     turns: Turns
     cloud: bool
     """Whether only what may be called from the cloud may be called."""
 
 
-async def exchange(call: HttpCall, *, deadline: float, client: Client) -> Answer:
+async def exchange(call: HttpCall, body: Body, *, deadline: float, client: Client) -> Answer:
     """Carry out one call, and say what came of it, whatever that is.
 
     Cancelling it closes the call: the answer then has the error type `aborted`.
 
     Args:
         call: Its URL is checked once more, since its templates are filled by now.
+        body: Takes the body of the answer.
         deadline: On the clock of the loop.
         client: What it is carried out with.
     """
-    received = _Received()
+    received = _Received(body)
     timeout = asyncio.timeout_at(deadline)
-    error = None
+    host, error, again_in = None, None, None
     try:
         async with timeout:
             url = _readable(call.url, cloud=client.cloud)
+            shown = await client.credentials.shown(call)
+            is_probe = client.hosts.admit(_authority(url))
+            host = _authority(url)
             addresses = await client.lookups.vetted(url.raw_host or "")
             await client.turns.take()
-            await received.read(await _send(call, url, addresses, session=client.session))
+            if not is_probe:
+                client.hosts.admit(host)  # others may have found out meanwhile
+            headers = client.credentials.headers(call, shown)
+            await received.read(await _send(call, url, addresses, headers, session=client.session))
     except (Exception, asyncio.CancelledError) as fault:  # noqa: BLE001 - every end is an answer
         if isinstance(fault, TimeoutError) and timeout.expired():
             error = timed_out(call.timeout, answering=received.began)
         else:
             error = failure(fault)
+        if isinstance(fault, HostDown):
+            again_in = timedelta(seconds=fault.again_in)
+        if host is not None and not received.began:
+            _tell_of(host, fault, hosts=client.hosts)
+    if host is not None and received.began:
+        client.hosts.answered(host)
     if not received.whole:
         client.connector.cut()
-    return received.answer(error)
+    return received.answer(error, again_in=again_in)
+
+
+def _tell_of(host: str, fault: BaseException, *, hosts: Hosts) -> None:
+    """Tell what it says of a host that a call which was let go to it has no answer."""
+    match fault:
+        case ClientConnectorError() | TimeoutError() | socket.gaierror():
+            hosts.found_nobody(host)
+        case ConnectionBroke():  # whoever breaks a connection off is there
+            hosts.answered(host)
+
+
+def _authority(url: URL) -> str:
+    """Return what a host is known by that is down: its name, and its port if that is no usual one.
+
+    No secret is in it: templates stand in path and query only.
+    """
+    return url.host_port_subcomponent or ""
 
 
 async def send_once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -105,7 +142,12 @@ def _percent_encoded(url: str) -> str:
 
 
 async def _send(
-    call: HttpCall, url: URL, addresses: Sequence[str], *, session: ClientSession
+    call: HttpCall,
+    url: URL,
+    addresses: Sequence[str],
+    headers: Iterable[tuple[str, str]],
+    *,
+    session: ClientSession,
 ) -> ClientResponse:
     """Send the request to the first address that is connected.
 
@@ -118,7 +160,7 @@ async def _send(
         return await session.request(
             call.method,
             url.with_host(address),
-            headers=(("Host", url.host_port_subcomponent or ""), *call.headers),
+            headers=(("Host", _authority(url)), *headers),
             data=call.body or None,
             skip_auto_headers=None if call.body else ("Content-Type",),
             allow_redirects=False,
@@ -140,10 +182,9 @@ async def _send(
 class _Received:
     """What has come of an answer so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, body: Body) -> None:
         self._response: ClientResponse | None = None
-        self._kept = b""
-        self._bytes = 0
+        self._body = body
 
     @property
     def began(self) -> bool:
@@ -159,25 +200,23 @@ class _Received:
         """Read the body to its end, or a little further than `BODY_READ_MAX`."""
         self._response = response
         try:
-            while self._bytes <= BODY_READ_MAX and not response.content.at_eof():
-                chunk = await response.content.readany()
-                if len(self._kept) < BODY_KEPT_MAX:
-                    self._kept = (self._kept + chunk)[:BODY_KEPT_MAX]
-                self._bytes += len(chunk)
+            while self._body.length <= BODY_READ_MAX and not response.content.at_eof():
+                self._body.add(await response.content.readany())
         finally:
             response.close()  # an answer that was read to its end has let go of its connection
 
-    def answer(self, error: CallError | None) -> Answer:
+    def answer(self, error: CallError | None, *, again_in: timedelta | None) -> Answer:
         """Return what came, and the error that ended it."""
         if self._response is None:
-            return Answer(error=error)
+            return Answer(error=error, again_in=again_in)
+        kept = self._body.kept()
         return Answer(
             status_code=self._response.status,
             content_type=_text(self._response.headers.get("Content-Type")),
             retry_after=_text(self._response.headers.get("Retry-After")),
-            body=self._kept,
-            body_bytes=self._bytes,
-            truncated=self._bytes > len(self._kept),
+            body=kept,
+            body_bytes=self._body.length,
+            truncated=self._body.length > len(kept),
             error=error,
         )
 

@@ -20,8 +20,10 @@ from aiohttp import (
     InvalidURL,
 )
 
+from punctual.adapters.targets.hosts import HostDown
 from punctual.adapters.targets.lookups import AddressRefused
 from punctual.core.calls import CallError, ErrorType
+from punctual.core.secrets import SecretMissing, SecretUnavailable, SecretUnusable
 
 
 class ConnectionBroke(Exception):
@@ -44,6 +46,14 @@ def failure(error: BaseException) -> CallError:
             return CallError(type=ErrorType.ABORTED, message="the call was closed by Punctual")
         case AddressRefused():
             return CallError(type=ErrorType.REFUSED_ADDRESS, message=str(error))
+        case HostDown():
+            return CallError(type=ErrorType.HOST_DOWN, message=str(error))
+        case SecretMissing():
+            return CallError(type=ErrorType.SECRET_MISSING, message=f"the secret: {error}")
+        case SecretUnavailable():
+            return CallError(type=ErrorType.SECRET, message=f"the secret: {error}")
+        case SecretUnusable():
+            return CallError(type=ErrorType.SECRET_UNUSABLE, message=f"the secret {error}")
         case InvalidURL() | ValueError():
             return CallError(
                 type=ErrorType.INVALID_REQUEST, message="the request cannot be written as HTTP"

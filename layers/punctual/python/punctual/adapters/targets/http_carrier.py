@@ -5,10 +5,15 @@ import ssl
 from aiohttp import ClientSession, DummyCookieJar
 
 from punctual.adapters.targets.connections import Connector
+from punctual.adapters.targets.credentials import Credentials
 from punctual.adapters.targets.exchange import Client, exchange, send_once
+from punctual.adapters.targets.hosts import Hosts
+from punctual.adapters.targets.keeping import Keeper
 from punctual.adapters.targets.lookups import LookUp, Lookups
+from punctual.adapters.targets.room import Room
 from punctual.adapters.targets.turns import Turns
 from punctual.core.calls import Answer, Call, HttpCall
+from punctual.ports import Clock, Results, Secrets
 
 UNREAD_MAX = 2**14
 """Bytes of an answer that wait to be read; what lies beyond stays in the network."""
@@ -17,11 +22,24 @@ UNREAD_MAX = 2**14
 class HttpCarrier:
     """Fills `Carrier` for HTTP."""
 
-    def __init__(self, *, allow_private: bool, tls: ssl.SSLContext | None, look_up: LookUp) -> None:
+    def __init__(
+        self,
+        *,
+        allow_private: bool,
+        secrets: Secrets,
+        results: Results,
+        clock: Clock,
+        tls: ssl.SSLContext | None,
+        look_up: LookUp,
+    ) -> None:
         connector = Connector(tls=tls)
+        self._room = Room()
+        self._keeper = Keeper(results)
         self._client = Client(
             session=_open_session(connector),
             connector=connector,
+            credentials=Credentials(secrets, clock=clock, cloud=not allow_private),
+            hosts=Hosts(),
             lookups=Lookups(look_up, allow_private=allow_private),
             turns=Turns(),
             cloud=not allow_private,
@@ -30,7 +48,12 @@ class HttpCarrier:
     async def carry(self, call: Call, *, deadline: float) -> Answer:
         """See `Carrier.carry`."""
         assert isinstance(call, HttpCall), "other calls have other carriers"
-        return await exchange(call, deadline=deadline, client=self._client)
+        with self._room.body() as body:
+            answer = await exchange(call, body, deadline=deadline, client=self._client)
+            return await self._keeper.kept(answer, deadline=deadline)
+
+    def leave(self) -> None:
+        """See `Carrier.leave`; to HTTP it is all the same."""
 
     async def close(self) -> None:
         """See `Carrier.close`."""

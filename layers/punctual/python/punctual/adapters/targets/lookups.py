@@ -1,13 +1,11 @@
 """Host names to addresses that may be called."""
 
-import asyncio
-import contextlib
 import socket
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from ipaddress import ip_address
-from threading import Thread
 
+from punctual.adapters.targets.shared import Shared
 from punctual.core.addresses import refusal
 
 LOOKUPS_MAX = 32
@@ -39,10 +37,9 @@ class Lookups:
     """
 
     def __init__(self, look_up: LookUp, *, allow_private: bool) -> None:
-        self._look_up = look_up
         self._allow_private = allow_private
-        self._room = asyncio.Semaphore(LOOKUPS_MAX)
-        self._awaited: dict[str, asyncio.Task[Sequence[str]]] = {}
+        self._found: Shared[Sequence[str]]
+        self._found = Shared(look_up, name="lookup", at_once=LOOKUPS_MAX)
 
     async def vetted(self, host: str) -> Sequence[str]:
         """Return the addresses to connect to for `host`, a name or an address, best first.
@@ -51,51 +48,11 @@ class Lookups:
             AddressRefused: One of its addresses, be it the last, may not be called.
             OSError: The name has no address, or no name server answered.
         """
-        addresses = [host] if _is_address(host) else await self._addresses(host)
+        addresses = [host] if _is_address(host) else await self._found.answer(host)
         for address in addresses:
             if reason := refusal(address, allow_private=self._allow_private):
                 raise AddressRefused(f"the address may not be called: {reason}")
         return list(dict.fromkeys(addresses))[:ADDRESSES_MAX]
-
-    async def _addresses(self, host: str) -> Sequence[str]:
-        lookup = self._awaited.get(host)
-        if lookup is None:
-            lookup = asyncio.create_task(self._in_a_thread(host))
-            self._awaited[host] = lookup
-            lookup.add_done_callback(lambda ended: self._forget(host, ended))
-        # One of the calls that wait for it may be closed without harm to the others.
-        return await asyncio.shield(lookup)
-
-    def _forget(self, host: str, ended: asyncio.Task[Sequence[str]]) -> None:
-        del self._awaited[host]
-        if not ended.cancelled():
-            ended.exception()  # seen, even where the calls that waited for it are closed
-
-    async def _in_a_thread(self, host: str) -> Sequence[str]:
-        """Look up in a daemon thread: one that hangs must not keep the process from ending."""
-        async with self._room:
-            answer: asyncio.Future[Sequence[str]] = asyncio.get_running_loop().create_future()
-            Thread(target=self._ask, args=(host, answer), name="lookup", daemon=True).start()
-            return await answer
-
-    def _ask(self, host: str, answer: asyncio.Future[Sequence[str]]) -> None:
-        try:
-            found = self._look_up(host)
-        except Exception as error:  # noqa: BLE001 - handed to who asked
-            _settle(answer, partial(answer.set_exception, error))
-        else:
-            _settle(answer, partial(answer.set_result, found))
-
-
-def _settle(answer: asyncio.Future[Sequence[str]], settle: Callable[[], None]) -> None:
-    """Settle a future of another thread's loop."""
-
-    def settle_there() -> None:
-        if not answer.done():  # else nobody waits for it any more
-            settle()
-
-    with contextlib.suppress(RuntimeError):  # the loop is closed
-        answer.get_loop().call_soon_threadsafe(settle_there)
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,62 @@
+"""Secrets and long results for tests, in memory."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from punctual.adapters.system import SystemClock
+from punctual.adapters.targets.http import HttpTargets
+from punctual.core.calls import result_name
+from punctual.core.errors import StoreUnavailable
+from punctual.core.secrets import SecretMissing
+
+BEARER = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:punctual/acme/bearer-a1B2c3"
+SIGNING = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:punctual/acme/signing-d4E5f6"
+
+
+class MemorySecrets:
+    """Fills `Secrets`; a value that is a function is called, and may raise."""
+
+    def __init__(self, values: Mapping[str, str | Callable[[], str]] | None = None) -> None:
+        self.values = dict(values or {})
+        self.reads: list[str] = []
+
+    def read(self, arn: str) -> str:
+        """See `Secrets.read`."""
+        self.reads.append(arn)
+        value = self.values.get(arn)
+        if value is None:
+            raise SecretMissing("it is not here")
+        return value if isinstance(value, str) else value()
+
+
+class MemoryResults:
+    """Fills `Results`."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+        self.is_down = False
+
+    def put(self, body: bytes) -> str:
+        """See `Results.put`."""
+        if self.is_down:
+            raise StoreUnavailable("results are out of reach")
+        name = result_name(body)
+        self.bodies[name] = body
+        return name
+
+    def get(self, name: str) -> bytes | None:
+        """See `Results.get`."""
+        if self.is_down:
+            raise StoreUnavailable("results are out of reach")
+        return self.bodies.get(name)
+
+
+def http_targets(**options: Any) -> HttpTargets:
+    """Open HTTP targets that may call this machine, know no secret, and keep results in memory."""
+    values: dict[str, Any] = {
+        "allow_private": True,
+        "secrets": MemorySecrets(),
+        "results": MemoryResults(),
+        "clock": SystemClock(),
+    }
+    return HttpTargets(**values | options)
