@@ -6,7 +6,7 @@ no decision of it for granted.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -459,6 +459,19 @@ class Checker:
         )
         for invariant, story in reckoning.findings():
             self.fail(invariant, story)
+
+    def long_after(self, *, calls: int, items: Collection[Address]) -> None:
+        """Check that old messages brought nothing back.
+
+        Args:
+            calls: How many calls had left by the time they were sent again.
+            items: What lay in the table then.
+        """
+        if len(self.calls) > calls:
+            self.fail("I10", f"{self.calls[calls].run} was called by a message of a month ago")
+        back = sorted(self.table.items.keys() - set(items))
+        if back:
+            self.fail("I10", f"{back[0]} came back with a message of a month ago")
 
 
 def name_of(address: Address) -> str:

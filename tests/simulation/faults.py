@@ -1,6 +1,6 @@
 """What may go wrong, how often in this seed, and what did."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -57,6 +57,12 @@ class Mishap(StrEnum):
     """Bodies that nobody wrote, and a job that cannot be read."""
     IMPATIENCE = "impatience"
     """Queues give up on a message after a few deliveries."""
+    PURGED = "purged"
+    """A queue loses all that it holds, at once."""
+    REDRIVEN = "redriven"
+    """Dead letters are sent round again; and every message, long after its run was forgotten."""
+    TWO_VERSIONS = "two versions"
+    """Some hosts run another version of the code."""
     REQUEST_LOST = "request lost"
     ANSWER_LOST = "answer lost"
     """Of a user's request to the API."""
@@ -105,6 +111,8 @@ class Faults:
     only: frozenset[str] | None = None
     """If given, nothing strikes whose name is not in it."""
     struck: list[Struck] = field(default_factory=list)
+    tell: Callable[[str], None] = lambda _: None
+    """Called with what went wrong outside of calls, in words; calls tell of their own faults."""
 
     def __post_init__(self) -> None:
         self._calls = [
@@ -142,4 +150,6 @@ class Faults:
         if self.only is not None and struck.name not in self.only:
             return False
         self.struck.append(struck)
+        if isinstance(kind, Mishap):
+            self.tell(f"⚡ {struck.name}")
         return True

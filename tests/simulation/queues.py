@@ -59,6 +59,8 @@ class SimulatedQueue:
         self._stored = 0
         self._receipts: dict[str, Queued] = {}
         self._seen: dict[str, int] = {}
+        self.bodies: dict[str, None] = {}
+        """Every body that was ever sent, oldest first."""
 
     @property
     def name(self) -> str:
@@ -96,6 +98,7 @@ class SimulatedQueue:
     ) -> None:
         """Store a message."""
         self._stored += 1
+        self.bodies[body] = None
         self.messages[self._stored] = Queued(
             number=self._stored,
             message_id=message_id,
@@ -112,6 +115,10 @@ class SimulatedQueue:
             return True
         self._seen[deduplication_id] = now
         return False
+
+    def purge(self) -> None:
+        """Lose everything."""
+        self.messages.clear()
 
     def receive(self, *, limit: int, now: int) -> list[Queued]:
         """Deliver up to `limit` messages, and keep them out of sight for a while."""

@@ -1,5 +1,6 @@
 """What happened, in order, told only when somebody asks."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -103,6 +104,10 @@ def _parts(call: Call, reply: Reply | None) -> Iterator[str]:
                 yield _row(body["Attributes"])
         case _:
             failed = {entry["Id"] for entry in body.get("Failed", ())}
+            if purpose_of(call.operation, request) == "shard.wake" and not failed:
+                spans = [json.loads(entry["MessageBody"])["shards"] for entry in request["Entries"]]
+                yield f"shards {spans[0][0]} to {spans[-1][1] - 1}"
+                return
             for entry in request["Entries"]:
                 lost = " ✗" if entry["Id"] in failed else ""
                 yield f"{_entry(entry)}{lost}"

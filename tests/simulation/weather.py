@@ -32,6 +32,9 @@ MISHAP_RATES: Mapping[Mishap, Sequence[float]] = {
     Mishap.CLOCKS_FAR_APART: (1.0,),
     Mishap.POISON: (0.1,),
     Mishap.IMPATIENCE: (1.0,),
+    Mishap.PURGED: (1.0,),
+    Mishap.REDRIVEN: (1.0,),
+    Mishap.TWO_VERSIONS: (1.0,),
     Mishap.REQUEST_LOST: (0.1, 0.3),
     Mishap.ANSWER_LOST: (0.1, 0.4),
 }
@@ -43,6 +46,7 @@ RARE = frozenset(
         Mishap.HOT_PARTITION,
         Mishap.POISON,
         Mishap.IMPATIENCE,
+        Mishap.PURGED,
     }
 )
 
@@ -244,6 +248,8 @@ def _weather(
 ) -> Weather:
     if Mishap.CLOCKS_FAR_APART in rates:
         rates.pop(Mishap.CLOCKS_APART, None)
+    if Mishap.POISON in rates:
+        rates.pop(Mishap.PURGED, None)  # nobody could keep a body that is gone
     return Weather(profile=Profile(rates=rates, focus=focus), manners=manners, leanings=leanings)
 
 
