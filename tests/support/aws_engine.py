@@ -20,6 +20,7 @@ from moto import mock_aws
 
 from infra.definitions import FAST, SHARDS, SLOW
 from punctual.adapters.dynamodb.beats import DynamoBeats
+from punctual.adapters.dynamodb.gate_store import DynamoGateStore
 from punctual.adapters.dynamodb.job_store import DynamoJobStore
 from punctual.adapters.dynamodb.run_store import DynamoRunStore
 from punctual.adapters.dynamodb.table import Table
@@ -127,6 +128,7 @@ def make_engine(
     return AwsEngine(
         jobs=DynamoJobStore(table, clock=clock),
         runs=DynamoRunStore(table, clock=clock),
+        gates=DynamoGateStore(table, clock=clock),
         watch_list=DynamoWatchList(table),
         beats=DynamoBeats(table),
         queue=SqsRunQueue(sqs, urls=urls, clock=clock),

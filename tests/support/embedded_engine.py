@@ -39,6 +39,7 @@ def engine_of(engine: SqliteEngine, *, clock: FakeClock) -> Engine:
     return Engine(
         jobs=engine.jobs,
         runs=engine.runs,
+        gates=engine.gates,
         watch_list=engine.watch_list,
         beats=engine.beats,
         queue=engine.queue,

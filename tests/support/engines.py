@@ -12,6 +12,7 @@ from pathlib import Path
 
 from punctual.ports import (
     Beats,
+    GateStore,
     JobStore,
     Message,
     RunQueue,
@@ -28,6 +29,7 @@ class Engine:
 
     jobs: JobStore
     runs: RunStore
+    gates: GateStore
     watch_list: WatchList
     beats: Beats
     queue: RunQueue

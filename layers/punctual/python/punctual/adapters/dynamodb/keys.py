@@ -8,6 +8,7 @@ from datetime import datetime
 
 from punctual.core.identity import JobKey, RunKey, slot_name
 from punctual.core.instants import parse_instant
+from punctual.core.limits import LimitKey
 from punctual.core.watching import WatchRow
 
 JOB = "JOB"
@@ -15,6 +16,12 @@ JOB = "JOB"
 
 CONTENTS = "P#"
 """What the sort keys of a job's contents begin with."""
+
+GATE = "G"
+"""Sort key of a job's gate."""
+
+USAGE = "K"
+"""Sort key of who is in under a limit's key, which has a partition of its own."""
 
 BEATS = "BEATS"
 """Partition of the dispatchers' signs of life."""
@@ -60,6 +67,17 @@ def stretches_of_life(incarnation: int) -> str:
 def stretch_sort(incarnation: int, since: datetime) -> str:
     """Return the sort key of a stretch, by its first slot."""
     return stretches_of_life(incarnation) + slot_name(since)
+
+
+def limit_partition(limit: LimitKey) -> str:
+    """Return the partition of a limit; its key holds no `#`."""
+    return f"K#{limit.tenant}#{limit.key}"
+
+
+def limit_of(partition: str) -> LimitKey:
+    """Read a limit's partition back."""
+    tenant, _, key = partition.removeprefix("K#").rpartition("#")
+    return LimitKey(tenant, key)
 
 
 def watch_partition(shard: int) -> str:

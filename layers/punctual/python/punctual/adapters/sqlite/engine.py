@@ -8,6 +8,7 @@ from pathlib import Path
 
 from punctual.adapters.sqlite.beats import SqliteBeats
 from punctual.adapters.sqlite.database import Database, Synchronous
+from punctual.adapters.sqlite.gate_store import SqliteGateStore
 from punctual.adapters.sqlite.home import HomeInUse, occupied, sync_folder
 from punctual.adapters.sqlite.job_store import SqliteJobStore
 from punctual.adapters.sqlite.run_queue import SqliteRunQueue
@@ -29,6 +30,7 @@ class SqliteEngine:
         self.transact = database.transact
         self.jobs = SqliteJobStore(database, clock=clock)
         self.runs = SqliteRunStore(database, clock=clock, boot=_next_boot(database))
+        self.gates = SqliteGateStore(database, clock=clock)
         self.watch_list = SqliteWatchList(database)
         self.queue = SqliteRunQueue(database)
         self.beats = SqliteBeats(database)

@@ -17,6 +17,8 @@ TABLES = {
     "jobs": "id",
     "contents": "tenant, job_id, ref",
     "stretches": "tenant, job_id, incarnation, since",
+    "gates": "tenant, job_id",
+    "usages": "tenant, key",
 }
 """Where things expire, and what tells the rows there apart."""
 
