@@ -27,6 +27,10 @@ class Carrier(Protocol):
         """
         ...
 
+    def leave(self) -> None:
+        """Take note that what is cancelled from now on is, since this process ends."""
+        ...
+
     async def close(self) -> None:
         """Let go of what is kept between calls; none is going on."""
         ...
@@ -74,6 +78,7 @@ class Caller:
     async def work(self) -> None:
         """Carry out calls until stopped; all of them have ended then, and been handed on."""
         await self._stopped.wait()
+        self._carrier.leave()
         tasks = [task for _, task in self._going_on.values()]
         for task in tasks:
             task.cancel()
