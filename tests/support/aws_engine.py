@@ -22,6 +22,8 @@ from infra.definitions import FAST, SHARDS, SLOW
 from punctual.adapters.dynamodb.beats import DynamoBeats
 from punctual.adapters.dynamodb.gate_store import DynamoGateStore
 from punctual.adapters.dynamodb.job_store import DynamoJobStore
+from punctual.adapters.dynamodb.log_store import DynamoLogStore
+from punctual.adapters.dynamodb.request_store import DynamoRequestStore
 from punctual.adapters.dynamodb.run_store import DynamoRunStore
 from punctual.adapters.dynamodb.table import Table
 from punctual.adapters.dynamodb.transact import one_by_one
@@ -128,7 +130,9 @@ def make_engine(
     return AwsEngine(
         jobs=DynamoJobStore(table, clock=clock),
         runs=DynamoRunStore(table, clock=clock),
+        requests=DynamoRequestStore(table, clock=clock),
         gates=DynamoGateStore(table, clock=clock),
+        logs=DynamoLogStore(table),
         watch_list=DynamoWatchList(table),
         beats=DynamoBeats(table),
         queue=SqsRunQueue(sqs, urls=urls, clock=clock),

@@ -17,6 +17,7 @@ from punctual.core.schedules import Schedule
 from punctual.core.sharding import SHARDS
 from punctual.core.watching import Reference, WatchRow
 from punctual.ports import DeadLetter, Message
+from punctual.services.asking import Asking
 from punctual.services.dead_letters import Buried, DeadLetters
 from punctual.services.dispatch import Dispatch, Dispatched
 from punctual.services.execute import Execute, Handled
@@ -74,6 +75,10 @@ class CarefulQueue:
         self._deployment.gone |= {message.receipt for message in messages}
 
 
+API = "https://punctual.example"
+"""Where targets reach the API."""
+
+
 @dataclass(kw_only=True)
 class Deployment:
     """The services of one deployment. Every write stands alone, as in the cloud."""
@@ -113,8 +118,9 @@ class Deployment:
 
     def make_execute(self) -> Execute:
         """Start an executor."""
-        stores = self._ports("jobs", "runs", "watch_list", "queue", "targets")
-        return Execute(**stores, **self._ports("clock", "chance", "transact"))
+        stores = self._ports("jobs", "runs", "gates", "watch_list", "queue", "targets", "logs")
+        shared = self._ports("clock", "chance", "transact")
+        return Execute(**stores, **shared, address=lambda: API)
 
     def make_dead_letters(self) -> DeadLetters:
         """Start the reader of exhausted messages."""
@@ -124,6 +130,11 @@ class Deployment:
         """Start what answers requests about jobs."""
         ports = self._ports("jobs", "runs", "clock", "transact")
         return Jobs(**ports, dispatch=self.make_dispatch())
+
+    def make_asking(self) -> Asking:
+        """Start what answers requests for runs."""
+        stores = self._ports("jobs", "runs", "requests", "watch_list", "queue")
+        return Asking(**stores, **self._ports("clock", "chance", "transact"))
 
     # What the world does.
 

@@ -39,7 +39,9 @@ def engine_of(engine: SqliteEngine, *, clock: FakeClock) -> Engine:
     return Engine(
         jobs=engine.jobs,
         runs=engine.runs,
+        requests=engine.requests,
         gates=engine.gates,
+        logs=engine.logs,
         watch_list=engine.watch_list,
         beats=engine.beats,
         queue=engine.queue,

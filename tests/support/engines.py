@@ -14,7 +14,9 @@ from punctual.ports import (
     Beats,
     GateStore,
     JobStore,
+    LogStore,
     Message,
+    RequestStore,
     RunQueue,
     RunStore,
     Transact,
@@ -29,7 +31,9 @@ class Engine:
 
     jobs: JobStore
     runs: RunStore
+    requests: RequestStore
     gates: GateStore
+    logs: LogStore
     watch_list: WatchList
     beats: Beats
     queue: RunQueue

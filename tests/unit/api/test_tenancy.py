@@ -29,6 +29,7 @@ ROUTES = [
     ("GET", f"/v1/runs/{RUN_ID}/result", None),
     ("POST", f"/v1/runs/{RUN_ID}/cancel", None),
 ]
+REPORTS = ("complete", "fail", "heartbeat", "logs")
 TENANT_ROUTES = [*ROUTES, ("GET", "/v1/jobs", None), ("POST", "/v1/jobs", JOB)]
 
 
@@ -65,7 +66,10 @@ def test_every_route_is_among_those_asked() -> None:
     }
     asked = {(method, path) for method, path, _ in TENANT_ROUTES}
     of_no_tenant = {("GET", "/v1/health"), ("POST", "/v1/schedules/preview")}
-    assert served - asked == of_no_tenant | {("PUT", "/v1/jobs/report")}
+    of_attempts = {  # which are known by their tokens: see test_callbacks
+        ("POST", f"/v1/runs/{RUN_ID}/{report}") for report in REPORTS
+    }
+    assert served - asked == of_no_tenant | of_attempts | {("PUT", "/v1/jobs/report")}
 
 
 def test_a_list_holds_ones_own_jobs_only(api: ApiClient) -> None:

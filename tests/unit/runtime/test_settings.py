@@ -83,6 +83,7 @@ def test_every_setting_is_read() -> None:
         lane=Lane.SLOW,
         queue_urls=urls,
         dead_queue_url="https://dead",
+        public_url="https://punctual.example",
         results_bucket="results",
     )
     assert NEEDED["dead letters"][0](NEEDED["dead letters"][1]) == DeadLettersSettings(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from punctual.api.answers import refused
 from punctual.api.pagination import Cursors
 from punctual.api.resolver import Resolver
+from punctual.api.routes.asking import add_asking_routes
+from punctual.api.routes.callbacks import add_callback_routes
 from punctual.api.routes.documents import add_document_routes
 from punctual.api.routes.health import add_health_routes
 from punctual.api.routes.jobs import add_job_routes
@@ -17,6 +19,8 @@ from punctual.api.routes.schedules import add_schedule_routes
 from punctual.api.tenancy import TENANT_CLAIM, always, verified
 from punctual.core.errors import StoreUnavailable
 from punctual.ports import Beats, Chance, Clock
+from punctual.services.asking import Asking
+from punctual.services.callbacks import Callbacks
 from punctual.services.jobs import Jobs
 from punctual.services.runs import Runs
 
@@ -34,6 +38,8 @@ class ApiServices:
 
     jobs: Jobs
     runs: Runs
+    asking: Asking
+    callbacks: Callbacks
     beats: Beats
     ask_queue: Callable[[], None] = _reachable
     """Raises `StoreUnavailable` when the queue is out of reach."""
@@ -95,6 +101,8 @@ def make_app(
         app = Resolver(tenant_of=tenant_of, cloud=cloud, readers=readers)
         add_job_routes(app, services.jobs, clock=clock, chance=chance, cursors=cursors)
         add_run_routes(app, services.runs, cursors=cursors)
+        add_asking_routes(app, services.asking)
+        add_callback_routes(app, services.callbacks)
         add_schedule_routes(app, clock=clock)
         add_health_routes(app, services.beats, clock=clock, ask_queue=services.ask_queue)
         add_document_routes(app)

@@ -4,9 +4,12 @@ import json
 from importlib.metadata import version
 from typing import Any
 
-from aws_lambda_powertools.event_handler.openapi.models import Server
+from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Server
 
 from punctual.api.resolver import Resolver
+
+CALLBACK = "attempt"
+"""How the document calls the token that a target reports back with."""
 
 DESCRIPTION = """\
 Jobs run once or again and again; every slot of an active job ends in exactly one recorded outcome.
@@ -28,6 +31,11 @@ def document(app: Resolver) -> str:
         openapi_version="3.1.0",
         description=DESCRIPTION,
         servers=[Server(url="/")],
+        security_schemes={
+            CALLBACK: HTTPBearer(
+                description="`Punctual-Callback-Token`, as the call of the attempt brought it"
+            )
+        },
     )
     value = json.loads(text)
     schemas: dict[str, Any] = value["components"]["schemas"]

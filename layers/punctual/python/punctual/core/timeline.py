@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from punctual.core.calls import CallError, ErrorType
-from punctual.core.runs import LOST, Run, RunState
+from punctual.core.runs import LOST, Run, RunState, silence
 
 UNSTARTED = frozenset({RunState.MISSED, RunState.SKIPPED})
 """Outcomes that an executor writes instead of a call: its start is no attempt that a user made."""
@@ -69,7 +69,7 @@ def attempts_of(run: Run) -> Sequence[Attempt]:
                 )
             )
         elif number < len(run.starts):
-            attempts.append(_dead(number, started_at))
+            attempts.append(_dead(run, number, started_at))
         else:
             attempts.append(_newest(run, number, started_at))
     return attempts
@@ -79,7 +79,7 @@ def _newest(run: Run, number: int, started_at: datetime) -> Attempt:
     if not run.state.terminal:
         return Attempt(number=number, started_at=started_at)
     if run.finished_by is None:  # ended by someone who found it dead
-        return _dead(number, started_at)
+        return _dead(run, number, started_at)
     return Attempt(
         number=number,
         started_at=started_at,
@@ -89,8 +89,13 @@ def _newest(run: Run, number: int, started_at: datetime) -> Attempt:
     )
 
 
-def _dead(number: int, started_at: datetime) -> Attempt:
-    return Attempt(number=number, started_at=started_at, outcome=DIED, error=LOST)
+def _dead(run: Run, number: int, started_at: datetime) -> Attempt:
+    """Return an attempt that nobody ended: its executor died, or its target fell silent."""
+    heartbeat = run.marks[number - 1].heartbeat if number <= len(run.marks) else None
+    if heartbeat is None:
+        return Attempt(number=number, started_at=started_at, outcome=DIED, error=LOST)
+    error = silence(heartbeat)
+    return Attempt(number=number, started_at=started_at, outcome=_outcome_of(error), error=error)
 
 
 def _outcome_of(error: CallError) -> str:
@@ -119,20 +124,24 @@ def _attempt_lines(run: Run) -> Iterator[LogLine]:
                 level=Level.WARNING,
                 message=f"{_told(attempt.error)}; tried again in {wait:g} s",
             )
-        elif attempt.outcome == DIED:
+        elif attempt.outcome is not None and attempt.finished_at is None:
             ended_at = following.started_at if following else run.finished_at
             yield LogLine(
                 at=ended_at or attempt.started_at,
                 attempt=number,
                 level=Level.WARNING,
-                message=f"attempt {number} died without an answer",
+                message=(
+                    f"attempt {number} died without an answer"
+                    if attempt.outcome == DIED
+                    else f"attempt {number}: {_told(attempt.error)}"
+                ),
             )
 
 
 def _sent(run: Run, attempt: Attempt) -> str:
     if attempt.number > 1:
         return f"attempt {attempt.number} started"
-    late = (attempt.started_at - run.scheduled_at).total_seconds()
+    late = (attempt.started_at - run.due_at).total_seconds()
     return f"attempt 1 started {late:g} s after its slot"
 
 

@@ -20,6 +20,9 @@ CONTENTS = "P#"
 GATE = "G"
 """Sort key of a job's gate."""
 
+REQUESTS = "I#"
+"""What the sort keys of requests that came with a key begin with."""
+
 USAGE = "K"
 """Sort key of who is in under a limit's key, which has a partition of its own."""
 
@@ -69,6 +72,11 @@ def stretch_sort(incarnation: int, since: datetime) -> str:
     return stretches_of_life(incarnation) + slot_name(since)
 
 
+def request_sort(incarnation: int, digest: str) -> str:
+    """Return the sort key of a request, by the digest of its key."""
+    return f"{REQUESTS}{incarnation}#{digest}"
+
+
 def limit_partition(limit: LimitKey) -> str:
     """Return the partition of a limit; its key holds no `#`."""
     return f"K#{limit.tenant}#{limit.key}"
@@ -78,6 +86,21 @@ def limit_of(partition: str) -> LimitKey:
     """Read a limit's partition back."""
     tenant, _, key = partition.removeprefix("K#").rpartition("#")
     return LimitKey(tenant, key)
+
+
+def lines_of(key: RunKey) -> str:
+    """Return what the sort keys of one run's lines begin with."""
+    return f"L#{key.incarnation}#{key.name}#"
+
+
+def line_sort(key: RunKey, line: int) -> str:
+    """Return the sort key of a run's lines from number `line` on."""
+    return f"{lines_of(key)}{line:04}"
+
+
+def line_of(sort: str) -> int:
+    """Read the number of the first line back."""
+    return int(sort.rpartition("#")[2])
 
 
 def watch_partition(shard: int) -> str:

@@ -11,6 +11,8 @@ from punctual.adapters.sqlite.database import Database, Synchronous
 from punctual.adapters.sqlite.gate_store import SqliteGateStore
 from punctual.adapters.sqlite.home import HomeInUse, occupied, sync_folder
 from punctual.adapters.sqlite.job_store import SqliteJobStore
+from punctual.adapters.sqlite.log_store import SqliteLogStore
+from punctual.adapters.sqlite.request_store import SqliteRequestStore
 from punctual.adapters.sqlite.run_queue import SqliteRunQueue
 from punctual.adapters.sqlite.run_store import SqliteRunStore
 from punctual.adapters.sqlite.schema import UnusableDatabase
@@ -30,7 +32,9 @@ class SqliteEngine:
         self.transact = database.transact
         self.jobs = SqliteJobStore(database, clock=clock)
         self.runs = SqliteRunStore(database, clock=clock, boot=_next_boot(database))
+        self.requests = SqliteRequestStore(database, clock=clock)
         self.gates = SqliteGateStore(database, clock=clock)
+        self.logs = SqliteLogStore(database)
         self.watch_list = SqliteWatchList(database)
         self.queue = SqliteRunQueue(database)
         self.beats = SqliteBeats(database)

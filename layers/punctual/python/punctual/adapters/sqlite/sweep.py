@@ -17,6 +17,8 @@ TABLES = {
     "jobs": "id",
     "contents": "tenant, job_id, ref",
     "stretches": "tenant, job_id, incarnation, since",
+    "requests": "tenant, job_id, incarnation, digest",
+    "log_lines": "tenant, job_id, incarnation, name, number",
     "gates": "tenant, job_id",
     "usages": "tenant, key",
 }
