@@ -153,17 +153,14 @@ BAD_VALUES: Mapping[str, Sequence[Any]] = {
     "timeout_seconds": [0, 0.5, 841, "30", True, None],
     "start_deadline_seconds": [0, 1_209_601, "1"],
     "catch_up": ["some", None, 1],
+    "overlap": ["some", None, True],
     "delivery": ["exactly_once", None],
+    "limits": [None, {}, [{"key": f"key-{number}", "max_concurrent": 1} for number in range(3)]],
+    "limits/0": [None, "crm-api", {"key": "crm-api"}, {"key": "crm-api", "max_concurrent": None}],
     "tags": [[], "team:billing", {str(number): "" for number in range(21)}],
     "tags/team": [1, None, "x" * 257, "a\tb"],
     "tags/a:b": ["a colon parts a tag's name from its value"],
     "tags/": [""],
-}
-LATER: Mapping[str, Sequence[Any]] = {
-    "heartbeat_seconds": [60],
-    "overlap": ["skip", "buffer_one", "cancel_other"],
-    "limits": [[{"key": "crm-api", "max_concurrent": 5, "rate_per_second": None}]],
-    "target/completion": ["callback"],
 }
 
 
@@ -188,13 +185,32 @@ def test_a_bad_value_is_told_by_its_field(api: ApiClient, path: str, value: Any)
         assert [error["pointer"] for error in problem["errors"]][:1] == [f"/{path}"]
 
 
-@pytest.mark.parametrize(("path", "value"), cases(LATER), ids=str)
-def test_what_a_later_version_will_offer_is_refused_by_name(
-    api: ApiClient, path: str, value: Any
+@pytest.mark.parametrize(
+    ("limit", "pointer"),
+    [
+        ({"key": ""}, "/limits/1/key"),
+        ({"key": "a b"}, "/limits/1/key"),
+        ({"key": "a#b"}, "/limits/1/key"),
+        ({"key": "-a"}, "/limits/1/key"),
+        ({"key": "x" * 65}, "/limits/1/key"),
+        ({"max_concurrent": 0}, "/limits/1/max_concurrent"),
+        ({"max_concurrent": 101}, "/limits/1/max_concurrent"),
+        ({"max_concurrent": 1.5}, "/limits/1/max_concurrent"),
+        ({"rate_per_second": 0}, "/limits/1/rate_per_second"),
+        ({"rate_per_second": 101}, "/limits/1/rate_per_second"),
+        ({"rate_per_second": True}, "/limits/1/rate_per_second"),
+        ({"key": "crm-api"}, "/limits"),
+    ],
+    ids=str,
+)
+def test_a_limit_that_cannot_be_used_is_told_by_its_field(
+    api: ApiClient, limit: Any, pointer: str
 ) -> None:
-    problem = the_problem(api("PUT", "/v1/jobs/report", changed(path, value)), 422)
+    limits = [{"key": "crm-api", "max_concurrent": 5}, {"key": "b", "max_concurrent": 1} | limit]
 
-    assert problem["errors"] == [{"pointer": f"/{path}", "detail": "is not offered yet"}]
+    answer = api("PUT", "/v1/jobs/report", JOB | {"limits": limits})
+
+    assert (answer.status, answer.pointers) == (422, [pointer])
 
 
 @pytest.mark.parametrize(
@@ -243,7 +259,8 @@ def test_every_wrong_field_is_told_at_once(api: ApiClient) -> None:
         "schedule": {"cron": "every day", "timezone": "UTC", "max_runs": True},
         "target": {"type": "http", "url": "gopher://x", "headers": {"Webhook-Id": "", "a/~b": ""}},
         "retry": {"max_attempts": "5"},
-        "overlap": "skip",
+        "overlap": "sometimes",
+        "limits": [{"key": "crm api", "max_concurrent": 0, "rate": 5}],
         "tags": {"a": 1},
         "color/~": "red",
     }
@@ -259,6 +276,9 @@ def test_every_wrong_field_is_told_at_once(api: ApiClient) -> None:
         "/target/headers/a~1~0b",
         "/retry/max_attempts",
         "/overlap",
+        "/limits/0/key",
+        "/limits/0/max_concurrent",
+        "/limits/0/rate",
         "/tags/a",
         "/color~1~0",
     ]

@@ -42,9 +42,12 @@ WHOLE_JOB = {
     "heartbeat_seconds": None,
     "start_deadline_seconds": 600,
     "catch_up": "latest",
-    "overlap": "allow",
+    "overlap": "buffer_one",
     "delivery": "at_most_once",
-    "limits": [],
+    "limits": [
+        {"key": "crm-api", "max_concurrent": 5, "rate_per_second": None},
+        {"key": "eu/mail:out", "max_concurrent": None, "rate_per_second": 0.5},
+    ],
     "tags": {"team": "billing", "stage": "live"},
 }
 

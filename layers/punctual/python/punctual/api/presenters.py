@@ -5,6 +5,7 @@ from dataclasses import fields
 from datetime import date, datetime, timedelta
 from typing import Any, assert_never
 
+from punctual.api.limits import show_limits
 from punctual.api.views import (
     AttemptView,
     DstView,
@@ -48,7 +49,7 @@ def job_view(job: Job, content: Content, *, now: datetime) -> JobView:
         "catch_up": policy.catch_up.value,
         "overlap": policy.overlap.value,
         "delivery": policy.delivery.value,
-        "limits": [],
+        "limits": show_limits(policy.limits),
         "tags": dict(content.tags),
         "state": _job_stage(state),
         "pause": {"note": job.pause_note, "until": None} if is_paused else None,

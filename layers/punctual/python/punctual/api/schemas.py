@@ -33,12 +33,13 @@ from punctual.api.aws_targets import (
     StepFunctionsBody,
 )
 from punctual.api.fields import Body, Text, wrong, wrong_fields
+from punctual.api.limits import LimitBodies
 from punctual.core.addresses import URL_MAX, check_url
 from punctual.core.calls import header_refusal
 from punctual.core.changes import JobSpec
 from punctual.core.errors import FieldError, InvalidSchedule
 from punctual.core.instants import EPOCH, parse_instant
-from punctual.core.jobs import CatchUp, Content, Delivery, HttpTarget, Policy, Target
+from punctual.core.jobs import CatchUp, Content, Delivery, HttpTarget, Overlap, Policy, Target
 from punctual.core.previews import PREVIEWED_MAX
 from punctual.core.records import content_to_text
 from punctual.core.retry import Jitter, RetryPolicy
@@ -72,7 +73,6 @@ HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SUBJECT = re.compile(r"(Input|String|List|Dictionary) ")
-_LATER_OVERLAPS = frozenset({"skip", "buffer_one", "cancel_other"})
 
 NOT_OFFERED = "is not offered yet"
 
@@ -141,18 +141,6 @@ def _not_offered(value: object) -> object:
 def _not_chosen(value: object) -> object:
     if value is not None:
         raise wrong("is made here; PUT /v1/jobs/{job_id} takes one that you choose")
-    return value
-
-
-def _overlap(value: object) -> object:
-    if isinstance(value, str) and value in _LATER_OVERLAPS:
-        raise wrong(NOT_OFFERED)
-    return value
-
-
-def _no_limits(value: list[Any]) -> list[Any]:
-    if value:
-        raise wrong(NOT_OFFERED)
     return value
 
 
@@ -517,13 +505,12 @@ class JobBody(Body):
     """A run that would start later than this after its slot is `missed`."""
     catch_up: Literal["all", "latest", "none"] = "all"
     """Which of the slots that came due during an outage or a pause still run."""
-    overlap: Annotated[Literal["allow"], BeforeValidator(_overlap)] = "allow"
-    """What becomes of a slot while the job's last run goes on."""
+    overlap: Literal["allow", "skip", "buffer_one", "cancel_other"] = "allow"
+    """What becomes of a run while another one of the job goes on."""
     delivery: Literal["at_least_once", "at_most_once"] = "at_least_once"
     """Whether another attempt follows one whose executor died in the middle of the call."""
-    limits: Annotated[list[Any], Field(max_length=0), BeforeValidator(_no_limits)] = Field(
-        default=[]
-    )
+    limits: LimitBodies = Field(default=[])
+    """What the job's runs wait for, each for all of them, before they are called."""
     tags: Tags = Field(default={})
     """Names and values to find jobs by; a name holds no colon."""
     state: ReadOnly = None
@@ -560,13 +547,13 @@ class JobBody(Body):
                 retry=self.retry.to_domain(),
                 timeout=_duration(self.timeout_seconds),
                 heartbeat=(
-                    None
-                    if self.heartbeat_seconds is None
-                    else _duration(self.heartbeat_seconds)
+                    None if self.heartbeat_seconds is None else _duration(self.heartbeat_seconds)
                 ),
                 start_deadline=_duration(self.start_deadline_seconds),
                 catch_up=CatchUp(self.catch_up),
+                overlap=Overlap(self.overlap),
                 delivery=Delivery(self.delivery),
+                limits=tuple(limit.to_domain() for limit in self.limits),
             ),
             content=self._content(),
         )
@@ -580,6 +567,14 @@ class NewJobBody(JobBody):
 
     id: NotChosen = None
     """Made here; `PUT /v1/jobs/{job_id}` takes one that you choose."""
+
+
+class RunNowBody(Body):
+    """What a single run has of its own."""
+
+    body: Any = None
+    """Any JSON, sent in the place of the job's `body`, `payload`, `message`, `detail` or `input`;
+    a string is sent as it is where the target takes text."""
 
 
 class PauseBody(Body):

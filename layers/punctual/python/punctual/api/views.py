@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import WithJsonSchema
 from typing_extensions import TypedDict  # before Python 3.12 pydantic reads no other
 
+from punctual.api.limits import LimitView
+
 RunStage = Literal[
     "scheduled",
     "queued",
@@ -167,7 +169,7 @@ class JobView(TypedDict):
     catch_up: Literal["all", "latest", "none"]
     overlap: Literal["allow", "skip", "buffer_one", "cancel_other"]
     delivery: Literal["at_least_once", "at_most_once"]
-    limits: list[Any]
+    limits: list[LimitView]
     tags: dict[str, str]
     state: JobStage
     pause: PauseView | None
