@@ -94,7 +94,7 @@ def _escape(match: re.Match[str]) -> str:
 def _cut(text: str) -> str:
     if len(text) <= LINE_BYTES_MAX // 4:  # no character takes more than four bytes
         return text
-    whole = text.encode(errors="replace")
+    whole = text.encode()
     if len(whole) <= LINE_BYTES_MAX:
         return text
     return whole[: LINE_BYTES_MAX - len(_CUT.encode())].decode(errors="ignore") + _CUT
