@@ -93,9 +93,9 @@ class Clients:
         return f"{self._external_id}:{tenant}"
 
     def _make(self, service: str, region: str | None, role: Role | None, seconds: int) -> Client:
-        from botocore.config import Config  # noqa: PLC0415 - an extra
-
         session = self._session(role, region)
+        from botocore.config import Config  # noqa: PLC0415 - an extra, which is there by now
+
         return session.create_client(
             service,
             region_name=region,

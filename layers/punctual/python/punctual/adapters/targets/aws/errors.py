@@ -70,8 +70,10 @@ def answer_without_result(fault: BaseException) -> Answer:
             return _failed(ErrorType.SERVICE, "the answer of the service cannot be read")
         case exceptions.ReadTimeoutError():
             return _failed(ErrorType.TIMEOUT, "no answer from the service in time")
-        case exceptions.HTTPClientError():
+        case exceptions.HTTPClientError() | exceptions.ConnectionError():
             return _failed(ErrorType.CONNECTION, "no connection to the service, or it broke")
+        case exceptions.CredentialRetrievalError():
+            return _failed(ErrorType.CONNECTION, "no credentials to call with came in time")
         case exceptions.NoCredentialsError() | exceptions.PartialCredentialsError():
             return _failed(ErrorType.ACCESS_DENIED, "there are no AWS credentials to call with")
         case exceptions.NoRegionError():
