@@ -48,6 +48,9 @@ class StageConfig:
     """Requests of one moment; beyond rate and burst the gateway answers 429."""
     jwt: Jwt | None = None
     """None: requests are signed with AWS credentials (SigV4), and the account is the tenant."""
+    public_url: str | None = None
+    """Where targets that report back reach the API, such as a domain of your own; None: where the
+    gateway itself is."""
     alarm_email: str | None = None
     """Who is told of alarms; others may subscribe to the stack's topic."""
     operator_role_arns: tuple[str, ...] = ()

@@ -2,13 +2,16 @@
 
 from datetime import timedelta
 
-from aws_cdk import aws_lambda, aws_lambda_event_sources, aws_sqs
+from aws_cdk import Stack, aws_lambda, aws_lambda_event_sources, aws_sqs
 from constructs import Construct
 
 from infra.config import Pollers
 from infra.constructs.function import Base, Code, Function
 
 LANES = ("fast", "slow")
+
+SECRETS_PREFIX = "punctual/"
+"""What the names of secrets begin with that executors may read for the calls of jobs."""
 
 
 def service_of(lane: str) -> str:
@@ -28,6 +31,7 @@ class Executor(Construct):
         lane: str,
         queue: aws_sqs.IQueue,
         timeout: timedelta,
+        public_url: str,
         pollers: Pollers | None = None,
     ) -> None:
         super().__init__(scope, name)
@@ -37,6 +41,8 @@ class Executor(Construct):
             "FAST_QUEUE_URL": base.queues.fast.queue_url,
             "SLOW_QUEUE_URL": base.queues.slow.queue_url,
             "DEAD_QUEUE_URL": base.queues.dead_letters.queue_url,
+            "RESULTS_BUCKET": base.results.resource.bucket_name,
+            "PUBLIC_URL": public_url,
         }
         if base.config.on_this_machine:
             environment["ALLOW_PRIVATE_TARGETS"] = "true"
@@ -65,6 +71,8 @@ class Executor(Construct):
             base.table.resource.table_arn,
         )
         self.function.allow(["sqs:SendMessage"], base.queues.dead_letters.queue_arn)
+        self.function.allow(["s3:PutObject"], base.results.objects_arn)
+        self.function.allow(["secretsmanager:GetSecretValue"], _secrets_of_targets(self))
         self.function.resource.add_event_source(
             aws_lambda_event_sources.SqsEventSource(
                 queue,
@@ -74,6 +82,13 @@ class Executor(Construct):
                 provisioned_poller_config=None if pollers is None else _ready(pollers),
             )
         )
+
+
+def _secrets_of_targets(scope: Construct) -> str:
+    """Return how the secrets are called that jobs may name: `punctual/<tenant>/…`."""
+    stack = Stack.of(scope)
+    place = f"{stack.partition}:secretsmanager:{stack.region}:{stack.account}"
+    return f"arn:{place}:secret:{SECRETS_PREFIX}*"
 
 
 def _ready(pollers: Pollers) -> aws_lambda.ProvisionedPollerConfig:

@@ -10,6 +10,7 @@ from constructs import Construct
 from infra.config import StageConfig
 from infra.constructs.layers import ARCHITECTURE, ROOT, RUNTIME, Layers
 from infra.constructs.queues import Queues
+from infra.constructs.results import Results
 from infra.constructs.table import Table
 
 
@@ -32,6 +33,7 @@ class Base:
 
     table: Table
     queues: Queues
+    results: Results
     layers: Layers
     config: StageConfig
 

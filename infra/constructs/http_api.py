@@ -31,8 +31,16 @@ ACCESS_LOG = json.dumps(
 """One line for each request: who, what, how it ended. No body and no header."""
 
 
+REPORTS = ("complete", "fail", "heartbeat", "logs")
+"""What the target of a run reports, under the run's own path."""
+
+
 class HttpApi(Construct):
-    """An HTTP API whose every route goes to one function, for callers that were identified."""
+    """An HTTP API whose every route goes to one function, for callers that were identified.
+
+    Only what targets report about their runs is let through to the function as it comes: it brings
+    the token of its attempt, which the function alone can check.
+    """
 
     def __init__(self, scope: Construct, name: str, base: Base) -> None:
         super().__init__(scope, name)
@@ -46,6 +54,7 @@ class HttpApi(Construct):
             ),
         )
         self.function = self._function(base)
+        integration = HttpLambdaIntegration("Function", self.function.resource)
         self.gateway = aws_apigatewayv2.HttpApi(
             self,
             "Gateway",
@@ -53,8 +62,18 @@ class HttpApi(Construct):
             description="Punctual",
             create_default_stage=False,
             default_authorizer=_authorizer(base.config.jwt),
-            default_integration=HttpLambdaIntegration("Function", self.function.resource),
+            default_integration=integration,
         )
+        self.reports = [
+            route
+            for report in REPORTS
+            for route in self.gateway.add_routes(
+                path=f"/v1/runs/{{run_id}}/{report}",
+                methods=[aws_apigatewayv2.HttpMethod.POST],
+                integration=integration,
+                authorizer=aws_apigatewayv2.HttpNoneAuthorizer(),
+            )
+        ]
         self.stage = self._stage(base.config)
 
     def _function(self, base: Base) -> Function:
@@ -63,6 +82,7 @@ class HttpApi(Construct):
             "FAST_QUEUE_URL": base.queues.fast.queue_url,
             "SLOW_QUEUE_URL": base.queues.slow.queue_url,
             "CURSOR_SECRET_ARN": self.cursor_secret.secret_arn,
+            "RESULTS_BUCKET": base.results.resource.bucket_name,
         }
         if base.config.jwt is not None:
             environment["TENANT_CLAIM"] = base.config.jwt.tenant_claim
@@ -90,6 +110,9 @@ class HttpApi(Construct):
             base.queues.slow.queue_arn,
         )
         function.allow(["secretsmanager:GetSecretValue"], self.cursor_secret.secret_arn)
+        # S3 tells nobody who may not list them that a result is gone.
+        function.allow(["s3:GetObject"], base.results.objects_arn)
+        function.allow(["s3:ListBucket"], base.results.resource.bucket_arn)
         return function
 
     def _stage(self, config: StageConfig) -> aws_apigatewayv2.HttpStage:

@@ -12,6 +12,7 @@ from infra.constructs.function import Base
 from infra.constructs.http_api import HttpApi
 from infra.constructs.layers import Layers
 from infra.constructs.queues import Queues, admit_only
+from infra.constructs.results import Results
 from infra.constructs.table import Table
 from infra.constructs.ticker import Ticker
 from infra.constructs.undertaker import Undertaker
@@ -30,13 +31,16 @@ class PunctualStack(Stack):
         )
         self.table = Table(self, "Table", TABLE, config=config)
         self.queues = Queues(self, "Queues")
+        self.results = Results(self, "Results", config=config)
         base = Base(
             table=self.table,
             queues=self.queues,
+            results=self.results,
             layers=Layers(self, "Layers", config=config),
             config=config,
         )
         self.api = HttpApi(self, "Api", base)
+        public_url = config.public_url or self.api.stage.url
         self.ticker = Ticker(self, "Ticker", base)
         self.dispatcher = Dispatcher(self, "Dispatcher", base)
         self.fast = Executor(
@@ -46,10 +50,17 @@ class PunctualStack(Stack):
             lane="fast",
             queue=self.queues.fast,
             timeout=FAST_TIMEOUT,
+            public_url=public_url,
             pollers=config.fast_pollers,
         )
         self.slow = Executor(
-            self, "Slow", base, lane="slow", queue=self.queues.slow, timeout=SLOW_TIMEOUT
+            self,
+            "Slow",
+            base,
+            lane="slow",
+            queue=self.queues.slow,
+            timeout=SLOW_TIMEOUT,
+            public_url=public_url,
         )
         self.undertaker = Undertaker(self, "Undertaker", base)
         self.functions = [
@@ -88,6 +99,7 @@ class PunctualStack(Stack):
         for name, value in {
             "ApiUrl": self.api.stage.url,
             "TableName": self.table.resource.table_name,
+            "ResultsBucketName": self.results.resource.bucket_name,
             "FastQueueUrl": self.queues.fast.queue_url,
             "SlowQueueUrl": self.queues.slow.queue_url,
             "ShardQueueUrl": self.queues.shards.queue_url,

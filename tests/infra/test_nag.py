@@ -42,7 +42,7 @@ def findings(app: App, stack: PunctualStack) -> Findings:
 def waived(stack: PunctualStack) -> Findings:
     """Return what is waived, by the very resource that it is waived on."""
     return {
-        (construct.node.path, rule.rpartition("::")[2])
+        (construct.node.path, rule.removeprefix("AwsSolutions::"))
         for construct in stack.node.find_all()
         for entry in construct.node.metadata
         if entry.type == Validations.ACKNOWLEDGED_RULES_METADATA_KEY

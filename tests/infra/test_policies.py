@@ -9,9 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from infra.config import STAGES
+from punctual.core.secrets import NAME_PREFIX
 from tests.support.templates import Template, synthesise
 
 SNAPSHOT = Path(__file__).with_name("policies.json")
+
+RESULTS = "ResultsBucket/results/*"
+SECRETS = "arn:AWS::Partition:secretsmanager:AWS::Region:AWS::AccountId:secret:punctual/*"
+"""What is not known by name when it is deployed: a fixed beginning, and nothing before it."""
 
 Policies = dict[str, list[dict[str, Any]]]
 
@@ -34,7 +39,8 @@ def test_nobody_may_do_everything_or_something_everywhere(template: Template) ->
     for statements in policies(template).values():
         for statement in statements:
             assert not [action for action in statement["actions"] if "*" in action]
-            assert not [resource for resource in statement["resources"] if "*" in resource]
+            anywhere = {resource for resource in statement["resources"] if "*" in resource}
+            assert anywhere <= {RESULTS, SECRETS}
 
 
 def test_no_role_has_a_policy_from_elsewhere(template: Template) -> None:
@@ -49,8 +55,29 @@ def test_a_role_is_taken_by_the_one_service_that_it_is_for(template: Template) -
         assert statement["Principal"] == {"Service": f"{service}.amazonaws.com"}
 
 
-def test_only_the_api_reads_a_secret(prod: Template) -> None:
-    assert actions_by_role(prod, "secretsmanager") == {"api": {"secretsmanager:GetSecretValue"}}
+def test_executors_read_the_secrets_of_jobs_and_the_api_its_own(prod: Template) -> None:
+    read = {
+        name: statement["resources"]
+        for name, statements in policies(prod).items()
+        for statement in statements
+        if statement["actions"] == ["secretsmanager:GetSecretValue"]
+    }
+
+    assert read == {
+        "api": ["ApiCursorSecret"],
+        "execute-fast": [SECRETS],
+        "execute-slow": [SECRETS],
+    }
+    assert actions_by_role(prod, "secretsmanager").keys() == read.keys()
+    assert SECRETS.endswith(f":secret:{NAME_PREFIX}*")
+
+
+def test_executors_put_results_and_the_api_gets_them(prod: Template) -> None:
+    assert actions_by_role(prod, "s3") == {
+        "api": {"s3:GetObject", "s3:ListBucket"},
+        "execute-fast": {"s3:PutObject"},
+        "execute-slow": {"s3:PutObject"},
+    }
 
 
 def test_executors_read_no_index_and_send_no_run(prod: Template) -> None:

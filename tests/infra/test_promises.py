@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from infra.definitions import (
     SLOW_TIMEOUT,
     TICK_TIMEOUT,
 )
+from punctual.core.runs import HISTORY_KEPT
 from punctual.runtime.events import read_minute
 from tests.support.templates import Resource, Template, synthesise
 
@@ -54,6 +55,39 @@ def test_a_table_is_only_deleted_by_somebody_who_meant_it(template: Template) ->
     (replica,) = template.one("AWS::DynamoDB::GlobalTable").properties["Replicas"]
 
     assert replica["DeletionProtectionEnabled"] is True
+
+
+def test_long_results_are_nobody_elses_and_go_after_the_runs_that_name_them(
+    template: Template,
+) -> None:
+    bucket = template.one("AWS::S3::Bucket").properties
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    (policy,) = template.all("AWS::S3::BucketPolicy")
+    denied = [
+        statement["Condition"]
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny" and statement["Principal"] == {"AWS": "*"}
+    ]
+
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    (encrypted,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encrypted["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    assert {"Bool": {"aws:SecureTransport": "false"}} in denied
+    assert rule["Status"] == "Enabled"
+    assert timedelta(days=rule["ExpirationInDays"]) > HISTORY_KEPT
+    assert "Prefix" not in rule
+
+
+def test_functions_know_the_bucket_of_long_results(template: Template) -> None:
+    bucket = template.one("AWS::S3::Bucket")
+    for name in ("api", "execute-fast", "execute-slow"):
+        variables = template.functions()[name].properties["Environment"]["Variables"]
+        assert template.name_of(variables["RESULTS_BUCKET"]) == bucket.name
+
+
+def test_in_production_results_outlive_their_stack(prod: Template) -> None:
+    assert prod.one("AWS::S3::Bucket").whole["DeletionPolicy"] == "Retain"
 
 
 def test_in_production_the_table_outlives_its_stack(prod: Template) -> None:
@@ -185,21 +219,37 @@ def test_executors_are_bounded(templates: Any) -> None:
     assert "ScalingConfig" not in fast, "AWS refuses both"
 
 
-def test_every_request_is_signed_unless_the_stage_has_an_issuer(template: Template) -> None:
-    routes = template.all("AWS::ApiGatewayV2::Route")
+REPORTS = {
+    f"POST /v1/runs/{{run_id}}/{report}": "NONE"
+    for report in ("complete", "fail", "heartbeat", "logs")
+}
+"""What a target reports with the token of its attempt, which the gateway cannot check."""
 
-    assert {route.properties["RouteKey"] for route in routes} == {"$default"}
-    assert {route.properties["AuthorizationType"] for route in routes} == {"AWS_IAM"}
+
+def authorization_of_routes(template: Template) -> dict[str, str]:
+    """Return how each route of the gateway is guarded."""
+    routes = template.all("AWS::ApiGatewayV2::Route")
+    return {route.properties["RouteKey"]: route.properties["AuthorizationType"] for route in routes}
+
+
+def test_every_request_is_signed_unless_the_stage_has_an_issuer(template: Template) -> None:
+    authorization = authorization_of_routes(template)
+
+    assert authorization == {"$default": "AWS_IAM"} | REPORTS
 
 
 def test_with_an_issuer_every_request_brings_its_token() -> None:
     jwt = Jwt(issuer="https://issuer.test", audience=("punctual",))
     template = synthesise(replace(STAGES["prod"], jwt=jwt))
 
-    (route,) = template.all("AWS::ApiGatewayV2::Route")
+    assert authorization_of_routes(template) == {"$default": "JWT"} | REPORTS
     authorizer = template.one("AWS::ApiGatewayV2::Authorizer")
-    assert route.properties["AuthorizationType"] == "JWT"
-    assert route.properties["AuthorizerId"] == {"Ref": authorizer.logical_id}
+    (signed,) = (
+        route
+        for route in template.all("AWS::ApiGatewayV2::Route")
+        if route.properties["RouteKey"] == "$default"
+    )
+    assert signed.properties["AuthorizerId"] == {"Ref": authorizer.logical_id}
     assert authorizer.properties["JwtConfiguration"] == {
         "Issuer": "https://issuer.test",
         "Audience": ["punctual"],
@@ -267,6 +317,7 @@ def test_the_outputs_say_what_users_and_operators_need(template: Template) -> No
     assert template.body["Outputs"].keys() == {
         "ApiUrl",
         "TableName",
+        "ResultsBucketName",
         "FastQueueUrl",
         "SlowQueueUrl",
         "ShardQueueUrl",

@@ -73,8 +73,8 @@ class Template:
         match reference:
             case {"Ref": str(logical_id)} | {"Fn::GetAtt": [str(logical_id), "Arn"]}:
                 return _HASH.sub("", logical_id)
-            case {"Fn::Join": ["", [first, str(rest)]]}:
-                return self.name_of(first) + rest
+            case {"Fn::Join": ["", list(parts)]}:
+                return "".join(map(self.name_of, parts))
             case str():
                 return reference
             case _:
