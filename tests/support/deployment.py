@@ -10,14 +10,15 @@ from typing import Any
 from punctual.adapters.dynamodb.transact import one_by_one
 from punctual.core.changes import JobSpec
 from punctual.core.identity import JobKey, RunKey
-from punctual.core.jobs import FAST_TIMEOUT_MAX, Job, Policy
+from punctual.core.jobs import FAST_TIMEOUT_MAX, Job, Lane, Policy
 from punctual.core.records import content_ref
-from punctual.core.runs import Run, RunState
+from punctual.core.runs import Run, RunState, cancellation
 from punctual.core.schedules import Schedule
 from punctual.core.sharding import SHARDS
 from punctual.core.watching import Reference, WatchRow
-from punctual.ports import DeadLetter, Message
+from punctual.ports import DeadLetter, Message, Outgoing
 from punctual.services.asking import Asking
+from punctual.services.callbacks import Callbacks
 from punctual.services.dead_letters import Buried, DeadLetters
 from punctual.services.dispatch import Dispatch, Dispatched
 from punctual.services.execute import Execute, Handled
@@ -27,6 +28,7 @@ from tests.support.builders import HOUR, MINUTE, SECOND, a_content, a_job_key, a
 from tests.support.clock import FakeChance, FakeClock
 from tests.support.embedded_engine import memory_engine
 from tests.support.engines import Engine
+from tests.support.keeping import MemoryResults
 from tests.support.mishaps import Calls, Died, counted
 from tests.support.virtual_targets import VirtualTargets
 
@@ -86,6 +88,7 @@ class Deployment:
     engine: Engine
     targets: VirtualTargets
     letters: LetterBox = field(default_factory=LetterBox)
+    results: MemoryResults = field(default_factory=MemoryResults)
     chance: FakeChance = field(default_factory=FakeChance)
     calls: Calls = field(default_factory=Calls)
     """The calls of the services' ports."""
@@ -121,6 +124,11 @@ class Deployment:
         stores = self._ports("jobs", "runs", "gates", "watch_list", "queue", "targets", "logs")
         shared = self._ports("clock", "chance", "transact")
         return Execute(**stores, **shared, address=lambda: API)
+
+    def make_callbacks(self) -> Callbacks:
+        """Start what answers targets that report back."""
+        stores = self._ports("jobs", "runs", "logs", "results", "watch_list", "queue")
+        return Callbacks(**stores, **self._ports("clock", "chance"))
 
     def make_dead_letters(self) -> DeadLetters:
         """Start the reader of exhausted messages."""
@@ -207,6 +215,12 @@ class Deployment:
         """Delete a job."""
         self.make_jobs().delete(key, if_match=None)
 
+    def cancel(self, run: RunKey) -> None:
+        """Cancel a run."""
+        move = cancellation(self.engine.runs.read([run])[run], now=self.now)
+        assert move is not None, "a run is cancelled that awaits its outcome"
+        assert self.engine.runs.move([move])[0].applied
+
     # What is stored.
 
     def store(self, job: Job) -> Job:
@@ -252,6 +266,12 @@ class Deployment:
         references = tuple(Reference(key, schedule_revision) for key in keys)
         row = WatchRow(shard=7, minute=at, row_id=self.chance.token(), references=references)
         assert self.engine.watch_list.add([row]) == [True]
+
+    def send(self, *keys: RunKey) -> None:
+        """Send messages about runs, for their slots or for now."""
+        now = self.now
+        messages = [Outgoing(key=k, lane=Lane.FAST, at=max(k.slot or now, now)) for k in keys]
+        assert all(self.engine.queue.send(messages))
 
     def carry_out(self, messages: Sequence[Message]) -> None:
         """Deliver messages until all of them are gone, to a new executor where one dies."""

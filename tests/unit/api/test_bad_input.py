@@ -546,7 +546,7 @@ def test_what_is_not_there_is_not_found(
         ("POST", "/v1/jobs/report", "DELETE, GET, HEAD, PUT"),
         ("GET", "/v1/jobs/report/pause", "POST"),
         ("OPTIONS", "/v1/jobs", "GET, HEAD, POST"),
-        ("POST", "/v1/jobs/report/runs", "GET, HEAD"),
+        ("DELETE", "/v1/jobs/report/runs", "GET, HEAD, POST"),
         ("POST", "/v1/health", "GET, HEAD"),
         ("TRACE", "/docs", "GET, HEAD"),
         ("get", "/v1/runs/report.20261201T090000Z/cancel", "POST"),

@@ -172,7 +172,7 @@ class Callbacks:
         caller.must_be_current()
         run, now = caller.run, self._clock.now()
         job = self._job(run)
-        heartbeat = run.heartbeat or self._heartbeat_of(job)
+        heartbeat = run.heartbeat or self._heartbeat_of(run, job)
         if heartbeat is not None:
             move = hold(run, heartbeat=heartbeat, now=now)
             # Before its call is answered the lease of who called may reach further.
@@ -216,10 +216,12 @@ class Callbacks:
     def _job(self, run: Run) -> Job | None:
         return self._jobs.read([run.key.job]).get(run.key.job)
 
-    def _heartbeat_of(self, job: Job | None) -> timedelta | None:
+    def _heartbeat_of(self, run: Run, job: Job | None) -> timedelta | None:
+        """Return the longest silence of an attempt whose call was not answered yet."""
         if job is None:
             return None
-        content = self._jobs.read_contents([(job.key, job.content)]).get((job.key, job.content))
+        ref = (job.key, run.content or job.content)
+        content = self._jobs.read_contents([ref]).get(ref)
         return None if content is None else heartbeat_of(job.policy, content.target)
 
     def _stored(self, content: bytes) -> str | None:
