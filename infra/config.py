@@ -53,6 +53,9 @@ class StageConfig:
     gateway itself is."""
     alarm_email: str | None = None
     """Who is told of alarms; others may subscribe to the stack's topic."""
+    target_accounts: tuple[str, ...] = ()
+    """Other accounts in which there are roles that AWS targets are called as; each such role
+    demands the tenant's external id all the same."""
     operator_role_arns: tuple[str, ...] = ()
     """Roles of people who may put messages into the queues by hand, to redrive them."""
     on_this_machine: bool = False

@@ -50,6 +50,13 @@ def waive(stack: PunctualStack) -> None:
             "Which secrets jobs name is not known when this is deployed. Their names say that they"
             " are meant for it, and whose they are: an executor reads none of another tenant.",
         )
+        for account in ("<AWS::AccountId>", *stack.config.target_accounts):
+            _waive(
+                _policy_of(function),
+                f"IAM5[Resource::arn:<AWS::Partition>:iam::{account}:role/punctual-target-*]",
+                "Which roles jobs name is not known when this is deployed. A role decides itself"
+                " who may take it: its trust policy demands the external id of one tenant.",
+            )
     for function in stack.functions:
         _waive(
             function.resource,

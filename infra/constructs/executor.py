@@ -5,13 +5,16 @@ from datetime import timedelta
 from aws_cdk import Stack, aws_lambda, aws_lambda_event_sources, aws_sqs
 from constructs import Construct
 
-from infra.config import Pollers
+from infra.config import Pollers, StageConfig
 from infra.constructs.function import Base, Code, Function
 
 LANES = ("fast", "slow")
 
 SECRETS_PREFIX = "punctual/"
 """What the names of secrets begin with that executors may read for the calls of jobs."""
+
+ROLES_PREFIX = "punctual-target-"
+"""What the names of roles begin with that executors may call AWS targets as."""
 
 
 def service_of(lane: str) -> str:
@@ -43,6 +46,7 @@ class Executor(Construct):
             "DEAD_QUEUE_URL": base.queues.dead_letters.queue_url,
             "RESULTS_BUCKET": base.results.resource.bucket_name,
             "PUBLIC_URL": public_url,
+            "EXTERNAL_ID": f"punctual:{base.config.name}",
         }
         if base.config.on_this_machine:
             environment["ALLOW_PRIVATE_TARGETS"] = "true"
@@ -73,6 +77,7 @@ class Executor(Construct):
         self.function.allow(["sqs:SendMessage"], base.queues.dead_letters.queue_arn)
         self.function.allow(["s3:PutObject"], base.results.objects_arn)
         self.function.allow(["secretsmanager:GetSecretValue"], _secrets_of_targets(self))
+        self.function.allow(["sts:AssumeRole"], *_roles_of_targets(self, base.config))
         self.function.resource.add_event_source(
             aws_lambda_event_sources.SqsEventSource(
                 queue,
@@ -89,6 +94,15 @@ def _secrets_of_targets(scope: Construct) -> str:
     stack = Stack.of(scope)
     place = f"{stack.partition}:secretsmanager:{stack.region}:{stack.account}"
     return f"arn:{place}:secret:{SECRETS_PREFIX}*"
+
+
+def _roles_of_targets(scope: Construct, config: StageConfig) -> list[str]:
+    """Return how the roles are called that AWS targets may name, in each account they may be in."""
+    stack = Stack.of(scope)
+    return [
+        f"arn:{stack.partition}:iam::{account}:role/{ROLES_PREFIX}*"
+        for account in (stack.account, *config.target_accounts)
+    ]
 
 
 def _ready(pollers: Pollers) -> aws_lambda.ProvisionedPollerConfig:

@@ -29,6 +29,7 @@ class PunctualStack(Stack):
             description="Punctual, a job scheduler",
             termination_protection=config.keeps_data,
         )
+        self.config = config
         self.table = Table(self, "Table", TABLE, config=config)
         self.queues = Queues(self, "Queues")
         self.results = Results(self, "Results", config=config)

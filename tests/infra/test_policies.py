@@ -5,6 +5,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ SNAPSHOT = Path(__file__).with_name("policies.json")
 
 RESULTS = "ResultsBucket/results/*"
 SECRETS = "arn:AWS::Partition:secretsmanager:AWS::Region:AWS::AccountId:secret:punctual/*"
+ROLES = "arn:AWS::Partition:iam::AWS::AccountId:role/punctual-target-*"
 """What is not known by name when it is deployed: a fixed beginning, and nothing before it."""
 
 Policies = dict[str, list[dict[str, Any]]]
@@ -40,7 +42,7 @@ def test_nobody_may_do_everything_or_something_everywhere(template: Template) ->
         for statement in statements:
             assert not [action for action in statement["actions"] if "*" in action]
             anywhere = {resource for resource in statement["resources"] if "*" in resource}
-            assert anywhere <= {RESULTS, SECRETS}
+            assert anywhere <= {RESULTS, SECRETS, ROLES}
 
 
 def test_no_role_has_a_policy_from_elsewhere(template: Template) -> None:
@@ -70,6 +72,32 @@ def test_executors_read_the_secrets_of_jobs_and_the_api_its_own(prod: Template) 
     }
     assert actions_by_role(prod, "secretsmanager").keys() == read.keys()
     assert SECRETS.endswith(f":secret:{NAME_PREFIX}*")
+
+
+def test_executors_take_the_roles_of_targets_and_nobody_else_takes_any(prod: Template) -> None:
+    taken = {
+        name: statement["resources"]
+        for name, statements in policies(prod).items()
+        for statement in statements
+        if statement["actions"] == ["sts:AssumeRole"]
+    }
+
+    assert taken == {"execute-fast": [ROLES], "execute-slow": [ROLES]}
+    assert actions_by_role(prod, "sts").keys() == taken.keys()
+
+
+def test_executors_call_no_target_of_aws_as_themselves(prod: Template) -> None:
+    for service in ("lambda", "sns", "events", "states"):
+        assert actions_by_role(prod, service).keys() <= {"TickerScheduleRole"}
+
+
+def test_roles_may_be_in_other_accounts_where_a_stage_says_so() -> None:
+    stage = replace(STAGES["prod"], target_accounts=("210987654321",))
+
+    statements = policies(synthesise(stage))["execute-fast"]
+
+    (roles,) = [each["resources"] for each in statements if "sts:AssumeRole" in each["actions"]]
+    assert set(roles) == {ROLES, "arn:AWS::Partition:iam::210987654321:role/punctual-target-*"}
 
 
 def test_executors_put_results_and_the_api_gets_them(prod: Template) -> None:

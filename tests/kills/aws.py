@@ -262,6 +262,7 @@ def _environment(sqs: Any, urls: Mapping[str, str]) -> dict[str, str]:
         "SHARD_QUEUE_URL": urls[SHARDS.name],
         "DEAD_QUEUE_URL": urls[DEAD_LETTERS.name],
         "PUBLIC_URL": "https://punctual.example",
+        "EXTERNAL_ID": "punctual:test",
         "RESULTS_BUCKET": "results",  # no target of a drill answers as much
         "SHARDS_PER_MESSAGE": "16",
         "ALLOW_PRIVATE_TARGETS": "true",

@@ -101,6 +101,7 @@ def _functions(scenario: Scenario) -> dict[str, FunctionDefinition]:
         "SLOW_QUEUE_URL": queue_url["slow"],
         "DEAD_QUEUE_URL": queue_url["dead-letters"],
         "PUBLIC_URL": "https://punctual.example",
+        "EXTERNAL_ID": "punctual:test",
         "SHARD_QUEUE_URL": queue_url["shards"],
         "CURSOR_SECRET_ARN": "secret",
         "RESULTS_BUCKET": "results",

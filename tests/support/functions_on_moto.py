@@ -161,6 +161,7 @@ def a_cloud(patch: pytest.MonkeyPatch, *, service: str) -> Iterator[Cloud]:
             "SHARD_QUEUE_URL": urls[definitions.SHARDS.name],
             "DEAD_QUEUE_URL": urls[DEAD_LETTERS.name],
             "PUBLIC_URL": "https://punctual.example",
+            "EXTERNAL_ID": "punctual:test",
             "RESULTS_BUCKET": "results",
             "SHARDS_PER_MESSAGE": "16",
             "LANE": "fast",

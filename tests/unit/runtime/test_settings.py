@@ -36,6 +36,7 @@ NEEDED: dict[str, tuple[FromEnv, dict[str, str]]] = {
             "LANE": "slow",
             "DEAD_QUEUE_URL": "https://dead",
             "PUBLIC_URL": "https://punctual.example",
+            "EXTERNAL_ID": "punctual:test",
             "RESULTS_BUCKET": "results",
             **QUEUES,
         },
@@ -84,6 +85,7 @@ def test_every_setting_is_read() -> None:
         queue_urls=urls,
         dead_queue_url="https://dead",
         public_url="https://punctual.example",
+        external_id="punctual:test",
         results_bucket="results",
     )
     assert NEEDED["dead letters"][0](NEEDED["dead letters"][1]) == DeadLettersSettings(

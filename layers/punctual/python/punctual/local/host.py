@@ -25,7 +25,7 @@ from punctual.local.gateway import gateway
 from punctual.local.terminal import Terminal
 from punctual.local.ticker import TickerThread
 from punctual.ports import Clock
-from punctual.runtime.settings import EXTERNAL_ID, HostSettings
+from punctual.runtime.settings import HostSettings
 from punctual.services.callbacks import Callbacks
 from punctual.services.dispatch import Dispatch
 from punctual.services.execute import Execute
@@ -49,6 +49,9 @@ ADDRESS = "127.0.0.1"
 """Loopback only: nobody is asked who they are here."""
 
 TENANT = "default"
+
+EXTERNAL_ID = "punctual:local"
+"""What the external ids of roles begin with that targets are called as."""
 
 CURSOR_KEY = b"one machine, one tenant"
 """Cursors are sealed against other tenants, of which there are none here. Always the same, so that

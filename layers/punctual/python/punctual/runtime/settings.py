@@ -11,9 +11,6 @@ from punctual.core.sharding import SHARDS
 PORT = 8400
 """Where the host on one machine listens unless it is told otherwise."""
 
-EXTERNAL_ID = "punctual"
-"""What the external ids of roles begin with unless it is told otherwise."""
-
 HOME = Path(".punctual")
 """Where its data is unless it is told otherwise."""
 
@@ -70,7 +67,7 @@ class ExecuteSettings:
     public_url: str
     """Where targets that report back reach the API."""
     results_bucket: str
-    external_id: str = EXTERNAL_ID
+    external_id: str
     """What the external ids begin with that the roles of targets demand; the tenant follows."""
     allow_private_targets: bool = False
 
@@ -91,7 +88,7 @@ class ExecuteSettings:
             dead_queue_url=_text(env, "DEAD_QUEUE_URL"),
             public_url=_text(env, "PUBLIC_URL"),
             results_bucket=_text(env, "RESULTS_BUCKET"),
-            external_id=env.get("EXTERNAL_ID") or EXTERNAL_ID,
+            external_id=_text(env, "EXTERNAL_ID"),
             allow_private_targets=env.get("ALLOW_PRIVATE_TARGETS") == "true",
         )
 
