@@ -62,8 +62,11 @@ class Round(ABC):
         """End the scheduler in the middle of whatever it does; its store stays."""
 
     @abstractmethod
-    def create(self, jobs: Mapping[str, Schedule], *, bulk: bool = False) -> float:
-        """Create jobs with these schedules; return how many seconds that took."""
+    def create(self, jobs: Mapping[str, Schedule], *, one_by_one: bool = False) -> float:
+        """Create jobs with these schedules; return how many seconds that took.
+
+        Many together where the scheduler can, unless they are to be created one by one.
+        """
 
     @abstractmethod
     def cpu(self) -> Cpu:
@@ -133,9 +136,13 @@ class Host(Round):
         """See `Round.cpu`; the store is within the process."""
         return Cpu(seconds_of_process(self._host.pid))
 
-    def create(self, jobs: Mapping[str, Schedule], *, bulk: bool = False) -> float:
-        """See `Round.create`."""
-        assert not bulk, "the API creates one job per request"
+    def create(
+        self,
+        jobs: Mapping[str, Schedule],
+        *,
+        one_by_one: bool = False,  # noqa: ARG002 - there is no other way
+    ) -> float:
+        """See `Round.create`; a request creates one job, and many are under way at once."""
         return asyncio.run(self._create(jobs))
 
     async def _create(self, jobs: Mapping[str, Schedule]) -> float:
