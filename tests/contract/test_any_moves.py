@@ -120,7 +120,7 @@ def move_of(draw: Draw, key: RunKey, row: Run | None, *, now: datetime) -> Move:
         case "cancel":
             return Cancel(key=key, ending=ending, scheduled_at=scheduled_at)
         case "request cancel":
-            return RequestCancel(key=key, at=now)
+            return RequestCancel(key=key, at=now, reason=draw.reason)
         case "reap":
             return Reap(key=key, now=now, ending=ending, scheduled_at=scheduled_at)
         case "give up":

@@ -134,6 +134,7 @@ MOVES: Sequence[Move] = (
     VoidQueued(key=ANY_KEY, schedule_revision=2),
     Cancel(key=ANY_KEY, ending=an_ending(RunState.CANCELLED), scheduled_at=NINE),
     RequestCancel(key=ANY_KEY, at=NOW),
+    RequestCancel(key=ANY_KEY, at=NOW, reason="overlap"),
     Reap(key=ANY_KEY, now=NOW, ending=an_ending(RunState.CANCELLED), scheduled_at=NINE),
 )
 
@@ -223,7 +224,8 @@ def test_what_an_outcome_carries_is_kept_to_the_last_byte(engine: Engine) -> Non
             status_code=503,
             content_type="text/plain; charset=utf-8",
             body="ä€😀".encode() + b"\x00\xff",
-            body_bytes=1_000_000,
+            body_bytes=1_000_001,
+            stored="0123456789abcdef" * 2,
             truncated=True,
         ),
     ]

@@ -113,6 +113,10 @@ MOVES: dict[str, tuple[Move, set[str]]] = {
     "void of a row that was revised": (VoidQueued(key=KEY, schedule_revision=2), set()),
     "cancel": (Cancel(key=KEY, ending=ENDING, scheduled_at=NINE), {"queued"} | WAITING),
     "request to cancel": (RequestCancel(key=KEY, at=NOW), RUNNING),
+    "request to cancel for another run": (
+        RequestCancel(key=KEY, at=NOW, reason="overlap"),
+        RUNNING,
+    ),
     "reap": (
         Reap(key=KEY, now=NOW, ending=ENDING, scheduled_at=NINE),
         {
@@ -157,6 +161,7 @@ LEAVES = {
     "void of a queued row": None,
     "cancel": RunState.SUCCEEDED,
     "request to cancel": RunState.RUNNING,
+    "request to cancel for another run": RunState.RUNNING,
     "reap": RunState.SUCCEEDED,
     "give up": RunState.SUCCEEDED,
 }
@@ -187,6 +192,22 @@ def test_a_move_leaves_what_its_state_has_and_nothing_else(name: str) -> None:
         assert left.attempt >= run.attempt or isinstance(move, Wait)
         if not isinstance(move, RequestCancel):
             assert left.cancel_requested_at == run.cancel_requested_at
+
+
+def test_a_run_that_was_stopped_for_another_one_says_so() -> None:
+    asked = after(RequestCancel(key=KEY, at=NOW, reason="overlap"), SITUATIONS["dead"])
+    by_hand = after(RequestCancel(key=KEY, at=NOW), SITUATIONS["dead"])
+    assert asked is not None
+    assert by_hand is not None
+
+    assert reap(asked, now=NOW).ending.reason == "overlap"
+    assert reap(by_hand, now=NOW).ending.reason == "cancelled"
+
+
+def test_a_run_that_waits_does_not_take_what_it_waits_for_for_the_reason_of_its_cancel() -> None:
+    asked = replace(SITUATIONS["waited, unwanted"], reason="limit: crm-api")
+
+    assert reap(asked, now=NOW).ending.reason == "cancelled"
 
 
 def test_a_start_counts_the_attempt_and_a_takeover_counts_on() -> None:

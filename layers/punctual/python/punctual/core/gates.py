@@ -18,6 +18,9 @@ from punctual.core.runs import Ending, Run, RunState
 KEPT = timedelta(days=90)
 """A record that was not written for so long may be forgotten: whoever it names is over."""
 
+OVERLAP = "overlap"
+"""Why a run was skipped or cancelled for the sake of another one."""
+
 WAIT_MIN = timedelta(seconds=1)
 WAIT_MAX = timedelta(seconds=10)
 """Bounds of how long a waiting run sleeps before it tries again: a quarter of what it waited."""
@@ -108,12 +111,13 @@ def arrive_together(
 
 
 def ending_of_yielded(run: Run, *, now: datetime) -> Ending:
-    """Return the outcome of a run that does not run: skipped, or cancelled if it was called ever.
+    """Return the outcome of a run that yields: skipped, or cancelled if it may have been called.
 
-    A run that was called holds the gate until its end, but for one that its job's rule met later.
+    A run that was called holds the gate until its end. But one that began before its job had the
+    rule does not, and of an attempt that died nobody knows whether it came to the gate.
     """
     state = RunState.CANCELLED if run.attempt > 1 else RunState.SKIPPED
-    return Ending(state=state, at=now, reason="overlap")
+    return Ending(state=state, at=now, reason=OVERLAP)
 
 
 def wait_until(run: Run, *, now: datetime, draw: float) -> datetime:

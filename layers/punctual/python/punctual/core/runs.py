@@ -279,6 +279,8 @@ class RequestCancel:
 
     key: RunKey
     at: datetime
+    reason: str | None = None
+    """What the outcome is to say, where nobody asked for it by hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -396,8 +398,8 @@ def after(move: Move, run: Run) -> Run | None:
             return replace(run, lease_until=lease_until, marks=(*run.marks[:-1], mark))
         case Void() | VoidQueued():
             return None
-        case RequestCancel(at=at):
-            return replace(run, cancel_requested_at=at)
+        case RequestCancel(at=at, reason=reason):
+            return replace(run, cancel_requested_at=at, reason=reason or run.reason)
         case _:
             assert_never(move)
 
@@ -527,27 +529,36 @@ def ending_of_dead(run: Run, *, now: datetime) -> Ending:
     return Ending(state=state, at=now, error=error)
 
 
+CANCELLED = "cancelled"
+"""Why a run was cancelled that somebody cancelled."""
+
+
 def reap(run: Run, *, now: datetime) -> Reap:
     """Return the move that ends a cancelled run which nobody holds."""
     return Reap(
         key=run.key,
         now=now,
-        ending=Ending(state=RunState.CANCELLED, at=now, reason="cancelled"),
+        ending=Ending(state=RunState.CANCELLED, at=now, reason=why_cancelled(run)),
         scheduled_at=run.scheduled_at,
     )
 
 
-def cancellation(run: Run, *, now: datetime, reason: str = "cancelled") -> Move | None:
+def why_cancelled(run: Run) -> str:
+    """Return the reason for the outcome of a run whose attempt was asked to stop."""
+    return (run.state is RunState.RUNNING and run.reason) or CANCELLED
+
+
+def cancellation(run: Run, *, now: datetime, reason: str | None = None) -> Move | None:
     """Return the move that cancels a run, or takes its cancel on; None when that is under way."""
     if run.state.terminal:
         return None
     if run.cancel_requested_at is not None:
         return None if run.live(now) else reap(run, now=now)
     if run.state is RunState.RUNNING:
-        return RequestCancel(key=run.key, at=now)
+        return RequestCancel(key=run.key, at=now, reason=reason)
     return Cancel(
         key=run.key,
-        ending=Ending(state=RunState.CANCELLED, at=now, reason=reason),
+        ending=Ending(state=RunState.CANCELLED, at=now, reason=reason or CANCELLED),
         scheduled_at=run.scheduled_at,
     )
 

@@ -59,6 +59,7 @@ from punctual.core.runs import (
     give_up,
     read_refusal,
     reap,
+    why_cancelled,
 )
 from punctual.core.watching import MINUTE, Look, Reference, retry_look
 from punctual.ports import (
@@ -727,5 +728,5 @@ def _why_stop(
     if run is None or not run.held_by(attempt.owner):
         return "superseded"
     if run.cancel_requested_at is not None:
-        return "cancelled"
+        return why_cancelled(run)
     return "deleted" if is_gone(jobs.get(run.key.job), run.key.incarnation) else None

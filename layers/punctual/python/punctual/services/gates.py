@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from punctual.core.execution import Postponed
 from punctual.core.gates import (
+    OVERLAP,
     Arrival,
     Gate,
     Word,
@@ -84,9 +85,9 @@ class Gates:
         """Cancel runs that give way to a later one, which asks again each time that it comes."""
         now = self._clock.now()
         unwanted = {a.behind.key: a.behind for a in arrivals if a.cancels and a.behind is not None}
-        moves = [move for run in unwanted.values() if (move := cancellation(run, now=now))]
-        if moves:
-            self._runs.move(moves)
+        moves = [cancellation(run, now=now, reason=OVERLAP) for run in unwanted.values()]
+        if wanted := [move for move in moves if move is not None]:
+            self._runs.move(wanted)
 
     def _verdict(self, run: Run, arrival: Arrival | None) -> Postponed | Ending | None:
         now = self._clock.now()

@@ -105,6 +105,8 @@ RETRY = Change(
 
 REQUEST_CANCEL = Change(when=RUNNING, sets=("#cancel_requested_at = :at",))
 
+CANCEL_FOR_A_REASON = Change(when=RUNNING, sets=("#cancel_requested_at = :at", "#reason = :reason"))
+
 REVISE = Change(
     when="#state = :queued AND #schedule_revision < :schedule_revision",
     sets=(
@@ -192,8 +194,10 @@ def write_of(move: Move) -> Update | Delete:
         case Cancel(ending=ending, scheduled_at=scheduled_at):
             outcome = ending_to_values(ending, by=None, scheduled_at=scheduled_at)
             return _end(move.key, NOT_RUNNING, outcome)
-        case RequestCancel(at=at):
+        case RequestCancel(at=at, reason=None):
             return _update(move.key, REQUEST_CANCEL, at=instant(at))
+        case RequestCancel(at=at, reason=str(reason)):
+            return _update(move.key, CANCEL_FOR_A_REASON, at=instant(at), reason=text(reason))
         case Reap(now=now, ending=ending, scheduled_at=scheduled_at):
             outcome = ending_to_values(ending, by=None, scheduled_at=scheduled_at)
             return _end(move.key, REAPABLE, outcome, now=instant(now))
