@@ -124,16 +124,12 @@ class SimulatedQueue:
         """Deliver up to `limit` messages, and keep them out of sight for a while."""
         self._forget_old(now)
         received: list[Queued] = []
-        busy = {m.group for m in self.messages.values() if m.in_flight(now)}
-        for message in sorted(self.messages.values(), key=lambda m: (m.visible_at, m.number)):
-            if message.visible_at > now or len(received) == limit:
+        for message in self._deliverable(now):
+            if len(received) == limit:
                 break
-            if self.definition.fifo and message.group in busy:
-                continue
             if message.receives == self.definition.receives_max:
                 self._give_up(message, now=now)
                 continue
-            busy.add(message.group)
             message.receives += 1
             message.receipt = f"{message.number}.{message.receives}@{self.name}"
             message.visible_at = now + _milliseconds(self.definition.visibility)
@@ -141,6 +137,18 @@ class SimulatedQueue:
             received.append(message)
             self.arrived(message.visible_at)
         return received
+
+    def _deliverable(self, now: int) -> list[Queued]:
+        """Return what may be delivered, in order.
+
+        A FIFO queue's order is that of sending, and while something of a group is in flight, nothing
+        else of it is delivered.
+        """
+        visible = [m for m in self.messages.values() if m.visible_at <= now]
+        if not self.definition.fifo:
+            return sorted(visible, key=lambda m: (m.visible_at, m.number))
+        busy = {m.group for m in self.messages.values() if m.in_flight(now)}
+        return [m for m in visible if m.group not in busy]
 
     def _give_up(self, message: Queued, *, now: int) -> None:
         assert self.gives_up_to is not None, "a queue with a bound gives up to another"
