@@ -141,8 +141,8 @@ class SimulatedQueue:
     def _deliverable(self, now: int) -> list[Queued]:
         """Return what may be delivered, in order.
 
-        A FIFO queue's order is that of sending, and while something of a group is in flight, nothing
-        else of it is delivered.
+        A FIFO queue's order is that of sending, and nothing of a group is delivered while anything
+        of it is in flight.
         """
         visible = [m for m in self.messages.values() if m.visible_at <= now]
         if not self.definition.fifo:

@@ -85,8 +85,8 @@ class Twin:
                 receipts = emulated.get(message.body, ""), message.receipt
                 self.deliveries[message.body].append(receipts)
         if not self.simulated.definition.fifo:
-            for received in (*found.values(), *simulated.values()):
-                received.sort()  # a standard queue has no order
+            for bodies in (*found.values(), *simulated.values()):
+                bodies.sort()  # a standard queue has no order
         assert simulated == found
         return found
 
