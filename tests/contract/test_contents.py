@@ -35,6 +35,24 @@ def test_contents_are_read_as_they_were_stored(engine: Engine) -> None:
     assert engine.jobs.read_contents([]) == {}
 
 
+def test_a_content_with_an_end_is_there_until_then(engine: Engine) -> None:
+    key, until = a_job_key(), NINE + TOMBSTONE_KEPT
+    engine.jobs.put_content(key, "run-1", a_content(), until=until)
+    engine.jobs.put_content(key, "run-1", a_content(), until=until)
+
+    engine.clock.set(until - TICK)
+
+    assert engine.jobs.read_contents([(key, "run-1")]) == {(key, "run-1"): a_content()}
+
+
+def test_a_content_with_an_end_takes_nothing_of_the_job_with_it(engine: Engine, job: Job) -> None:
+    engine.jobs.put_content(job.key, "run-1", a_content(), until=NINE + TICK)
+
+    engine.clock.set(NINE + TOMBSTONE_KEPT)
+
+    assert is_there(engine, job)
+
+
 def test_a_content_belongs_to_its_job(engine: Engine) -> None:
     mine, yours = a_content("https://example.com/mine"), a_content("https://example.com/yours")
     engine.jobs.put_content(a_job_key("mine"), REF, mine)

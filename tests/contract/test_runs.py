@@ -67,6 +67,7 @@ def test_runs_are_read_as_they_were_inserted(engine: Engine) -> None:
             max_attempts=1,
             schedule_revision=7,
         ),
+        a_run(key=a_run_key(name="m.1"), trigger=Trigger.MANUAL, content="run-0a1b"),
         a_run(key=a_run_key(job_id="a_b-c", name="b.1.20261201T090000Z"), trigger=Trigger.BACKFILL),
         a_run(key=a_run_key(tenant="Bänk & Söhne", incarnation=12), trigger=Trigger.REPLAY),
     ]
@@ -235,6 +236,24 @@ def test_a_jobs_runs_are_listed_latest_first_and_page_by_page(engine: Engine) ->
             assert len(found) <= 8
         assert found == expected
     assert engine.runs.list(a_job_key("none"), incarnation=1, before=None, limit=9) == []
+
+
+def test_a_list_begins_with_the_last_name_before_one_bound_and_ends_with_the_other(
+    engine: Engine,
+) -> None:
+    slots = [a_run(NINE + n * HOUR) for n in range(3)]
+    manual = [a_run(key=a_run_key(name=f"m.{n}"), trigger=Trigger.MANUAL) for n in range(3)]
+    engine.runs.insert([*slots, *manual])
+
+    def listed(since: str, before: str) -> list[str]:
+        page = engine.runs.list(a_job_key(), incarnation=1, since=since, before=before, limit=100)
+        return [run.key.name for run in page]
+
+    assert listed("", ":") == [run.key.name for run in reversed(slots)]
+    assert listed("m.", "m.:") == ["m.2", "m.1", "m.0"]
+    assert listed("m.1", "m.2") == ["m.1"]
+    assert listed("m.1", "m.1") == []
+    assert listed("m.2", "m.1") == []
 
 
 def test_a_page_is_full_though_runs_among_it_have_expired(engine: Engine) -> None:

@@ -19,6 +19,7 @@ from infra.ministack import ministack
 from punctual.adapters.dynamodb.beats import DynamoBeats
 from punctual.adapters.dynamodb.job_store import DynamoJobStore
 from punctual.adapters.dynamodb.log_store import DynamoLogStore
+from punctual.adapters.dynamodb.request_store import DynamoRequestStore
 from punctual.adapters.dynamodb.run_store import DynamoRunStore
 from punctual.adapters.dynamodb.table import Table
 from punctual.adapters.dynamodb.transact import one_by_one
@@ -28,6 +29,7 @@ from punctual.adapters.system import SystemChance, SystemClock
 from punctual.api.app import ApiServices, App, make_app
 from punctual.core.execution import LEASE_MARGIN
 from punctual.core.jobs import Lane
+from punctual.services.asking import Asking
 from punctual.services.callbacks import Callbacks
 from punctual.services.dispatch import Dispatch
 from punctual.services.jobs import Jobs
@@ -318,6 +320,16 @@ def _app(dynamodb: Any, sqs: Any, urls: Mapping[str, str]) -> App:
         ApiServices(
             jobs=Jobs(jobs=jobs, runs=runs, dispatch=dispatch, clock=clock, transact=one_by_one),
             runs=Runs(jobs=jobs, runs=runs, results=results, logs=logs, clock=clock),
+            asking=Asking(
+                jobs=jobs,
+                runs=runs,
+                requests=DynamoRequestStore(table, clock=clock),
+                watch_list=DynamoWatchList(table),
+                queue=SqsRunQueue(sqs, urls=lanes, clock=clock),
+                clock=clock,
+                chance=chance,
+                transact=one_by_one,
+            ),
             callbacks=Callbacks(
                 jobs=jobs,
                 runs=runs,

@@ -4,6 +4,7 @@ from typing import Any
 
 from punctual.api.app import ApiServices, App, make_app
 from punctual.ports import Chance, JobStore, Results
+from punctual.services.asking import Asking
 from punctual.services.callbacks import Callbacks
 from punctual.services.dispatch import Dispatch
 from punctual.services.jobs import Jobs
@@ -52,6 +53,16 @@ def an_app(
                 results=results,
                 logs=engine.logs,
                 clock=engine.clock,
+            ),
+            asking=Asking(
+                jobs=jobs,
+                runs=engine.runs,
+                requests=engine.requests,
+                watch_list=engine.watch_list,
+                queue=engine.queue,
+                clock=engine.clock,
+                chance=chance,
+                transact=engine.transact,
             ),
             callbacks=Callbacks(
                 jobs=jobs,

@@ -24,10 +24,12 @@ ROUTES = [
     ("POST", "/v1/jobs/report/resume", None),
     ("GET", "/v1/jobs/report/upcoming", None),
     ("GET", "/v1/jobs/report/runs", None),
+    ("POST", "/v1/jobs/report/runs", {"body": 1}),
     ("GET", f"/v1/runs/{RUN_ID}", None),
     ("GET", f"/v1/runs/{RUN_ID}/logs", None),
     ("GET", f"/v1/runs/{RUN_ID}/result", None),
     ("POST", f"/v1/runs/{RUN_ID}/cancel", None),
+    ("POST", f"/v1/runs/{RUN_ID}/replay", None),
 ]
 REPORTS = ("complete", "fail", "heartbeat", "logs")
 TENANT_ROUTES = [*ROUTES, ("GET", "/v1/jobs", None), ("POST", "/v1/jobs", JOB)]

@@ -30,7 +30,7 @@ _HEADERS = {
     "ETag": {"description": "The job's revision", "schema": {"type": "string"}},
     "Location": {"description": "Where the new thing is", "schema": {"type": "string"}},
     "Idempotent-Replayed": {
-        "description": "`true`: an earlier sending of this request created the job",
+        "description": "`true`: an earlier sending of this request did what it asks for",
         "schema": {"type": "string"},
     },
 }

@@ -80,6 +80,6 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=IDEMPOTENCY_KEY_MAX,
-        description="A name for this request, so that a repetition of it makes no second job",
+        description="A name for this request, so that a repetition of it makes nothing twice",
     ),
 ]

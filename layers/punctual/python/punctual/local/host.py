@@ -26,6 +26,7 @@ from punctual.local.terminal import Terminal
 from punctual.local.ticker import TickerThread
 from punctual.ports import Clock
 from punctual.runtime.settings import HostSettings
+from punctual.services.asking import Asking
 from punctual.services.callbacks import Callbacks
 from punctual.services.dispatch import Dispatch
 from punctual.services.execute import Execute
@@ -177,6 +178,16 @@ class _Host:
                     results=results,
                     logs=engine.logs,
                     clock=clock,
+                ),
+                asking=Asking(
+                    jobs=engine.jobs,
+                    runs=engine.runs,
+                    requests=engine.requests,
+                    watch_list=engine.watch_list,
+                    queue=engine.queue,
+                    clock=clock,
+                    chance=chance,
+                    transact=engine.transact,
                 ),
                 callbacks=Callbacks(
                     jobs=engine.jobs,

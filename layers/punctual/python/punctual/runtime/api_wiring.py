@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from punctual.adapters.dynamodb.beats import DynamoBeats
 from punctual.adapters.dynamodb.job_store import DynamoJobStore
 from punctual.adapters.dynamodb.log_store import DynamoLogStore
+from punctual.adapters.dynamodb.request_store import DynamoRequestStore
 from punctual.adapters.dynamodb.run_store import DynamoRunStore
 from punctual.adapters.dynamodb.table import Table
 from punctual.adapters.dynamodb.transact import one_by_one
@@ -26,6 +27,7 @@ from punctual.core.jobs import Lane
 from punctual.runtime.observability import count, logger, metrics
 from punctual.runtime.settings import ApiSettings
 from punctual.runtime.wiring import STORE_CONFIG, chance, clock, dynamodb, results, sqs
+from punctual.services.asking import Asking
 from punctual.services.callbacks import Callbacks
 from punctual.services.dispatch import Dispatch
 from punctual.services.jobs import Jobs
@@ -76,6 +78,16 @@ def app() -> App:
         ApiServices(
             jobs=Jobs(jobs=jobs, runs=runs, dispatch=dispatch, clock=clock, transact=one_by_one),
             runs=Runs(jobs=jobs, runs=runs, results=bodies, logs=logs, clock=clock),
+            asking=Asking(
+                jobs=jobs,
+                runs=runs,
+                requests=DynamoRequestStore(table, clock=clock),
+                watch_list=watch_list,
+                queue=queue,
+                clock=clock,
+                chance=chance,
+                transact=one_by_one,
+            ),
             callbacks=Callbacks(
                 jobs=jobs,
                 runs=runs,

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
+from heapq import merge
 from itertools import islice
 
 from punctual.core.dispatch import TICK, queued_run
@@ -19,6 +20,7 @@ from punctual.core.runs import (
     cancellation,
 )
 from punctual.core.slots import count_slots, next_slot
+from punctual.core.strands import SLOTS, STRANDS, end_of, first_name, place_of
 from punctual.core.timeline import LogLine, timeline
 from punctual.ports import Clock, JobStore, LogStore, Results, RunStore
 
@@ -37,9 +39,6 @@ first listing of those that ended must get past them."""
 
 TRIES = 10
 """How often a cancel follows a run that moves on meanwhile."""
-
-SECOND = timedelta(seconds=1)
-"""Within one second names do not sort like their slots: `…00.500Z` comes before `…00Z`."""
 
 
 class Stage(StrEnum):
@@ -105,13 +104,14 @@ class Runs:
     ) -> RunListing:
         """List the runs of a job's present life, newest first, the next coming ones included.
 
-        What a deleted job did can be listed until it expires.
+        Those that were asked for stand among the others at the second in which they were. What a
+        deleted job did can be listed until it expires.
 
         Args:
             job_key: Whose.
             stage: Only runs that stand there.
-            since: Only slots at this instant or later.
-            until: Only slots before this instant.
+            since: Only slots at this instant or later, and runs asked for then.
+            until: Only slots before this instant, and runs asked for before it.
             before: Begin before this name.
             limit: At most so many; there may be fewer though more follow.
 
@@ -129,20 +129,14 @@ class Runs:
         found: list[Seen] = []
         last: str | None = None
         page_size = limit if stage is None else max(limit, FILTERED_AT_ONCE)
-        pages = self._newest_first(job, before=_start(before, until=until), limit=page_size)
-        for page, follows in islice(pages, PAGES_AT_ONCE):
-            for seen in page:
-                slot = seen.run.key.slot
-                if since is not None and slot is not None and slot < since - SECOND:
-                    return RunListing(items=tuple(found), gaps=gaps, before=None)
-                if len(found) == limit:
-                    return RunListing(items=tuple(found), gaps=gaps, before=last)
-                last = seen.run.key.name
-                if stage in {None, seen.stage} and _lies_in(seen.run, since=since, until=until):
-                    found.append(seen)
-            if not follows:
-                return RunListing(items=tuple(found), gaps=gaps, before=None)
-        return RunListing(items=tuple(found), gaps=gaps, before=last)
+        runs = self._newest_first(job, since=since, until=until, before=before, limit=page_size)
+        for looked_at, seen in enumerate(runs):
+            if len(found) == limit or looked_at == page_size * PAGES_AT_ONCE:
+                return RunListing(items=tuple(found), gaps=gaps, before=last)
+            last = seen.run.key.name
+            if stage in {None, seen.stage} and _lies_in(seen.run, since=since, until=until):
+                found.append(seen)
+        return RunListing(items=tuple(found), gaps=gaps, before=None)
 
     def get(self, key: RunKey) -> Seen:
         """Return a run, a coming one too.
@@ -213,25 +207,60 @@ class Runs:
         raise Conflict("the run moves on all the time: try again")
 
     def _newest_first(
-        self, job: Job, *, before: str | None, limit: int
-    ) -> Iterator[tuple[Sequence[Seen], bool]]:
-        """Yield pages of runs, and for each whether more follow; a slot with a row is that row."""
-        coming = {
-            slot_name(slot): _coming(job, slot)
-            for slot in islice(_coming_slots(job), COMING_LISTED)
-            if before is None or slot_name(slot) < before
-        }
+        self,
+        job: Job,
+        *,
+        since: datetime | None,
+        until: datetime | None,
+        before: str | None,
+        limit: int,
+    ) -> Iterator[Seen]:
+        """Yield the runs of all strands in the order of their list, from `before` on."""
+        strands: list[Iterator[Seen]] = []
+        for strand in STRANDS:
+            first = first_name(strand, since=since)
+            end = end_of(strand, until=until, before=before)
+            rows = self._rows(job, since=first, before=end, limit=limit)
+            if strand == SLOTS:
+                strands.append(_with_coming(job, rows, since=first, before=end))
+            else:
+                strands.append(rows)
+        return merge(*strands, key=lambda seen: place_of(seen.run.key.name), reverse=True)
+
+    def _rows(self, job: Job, *, since: str, before: str, limit: int) -> Iterator[Seen]:
+        """Yield the runs that have a row, read in pages of a little more than `limit`."""
         follows = True
         while follows:
             rows = self._runs.list(
-                job.key, incarnation=job.incarnation, before=before, limit=limit + 1
+                job.key, incarnation=job.incarnation, since=since, before=before, limit=limit + 1
             )
+            for run in rows:
+                yield Seen(run=run, stage=stage_of(run))
             follows = len(rows) > limit
-            last = rows[-1].key.name if follows else ""
-            page = {name: coming.pop(name) for name in list(coming) if name >= last}
-            page |= {run.key.name: Seen(run=run, stage=stage_of(run)) for run in rows}
-            yield [page[name] for name in sorted(page, reverse=True)], follows
-            before = last
+            if follows:
+                before = rows[-1].key.name
+
+
+def _with_coming(job: Job, rows: Iterator[Seen], *, since: str, before: str) -> Iterator[Seen]:
+    """Yield rows of slots and coming slots among each other; a slot with a row is that row."""
+    coming = sorted(
+        (
+            _coming(job, slot)
+            for slot in islice(_coming_slots(job), COMING_LISTED)
+            if since <= slot_name(slot) < before
+        ),
+        key=_name_of,
+        reverse=True,
+    )
+    last: str | None = None
+    for seen in merge(rows, coming, key=_name_of, reverse=True):
+        if _name_of(seen) != last:
+            yield seen
+        last = _name_of(seen)
+
+
+def _name_of(seen: Seen) -> str:
+    return seen.run.key.name
 
 
 def stage_of(run: Run) -> Stage:
@@ -274,18 +303,8 @@ def _coming(job: Job, slot: datetime) -> Seen:
     return Seen(run=run, stage=Stage.SCHEDULED)
 
 
-def _start(before: str | None, *, until: datetime | None) -> str | None:
-    """Return the name that a listing begins before: no later slot than `until` is left out."""
-    if until is None:
-        return before
-    latest = slot_name(until.replace(microsecond=0) + SECOND)
-    return latest if before is None else min(before, latest)
-
-
 def _lies_in(run: Run, *, since: datetime | None, until: datetime | None) -> bool:
-    return (since is None or run.scheduled_at >= since) and (
-        until is None or run.scheduled_at < until
-    )
+    return (since is None or run.due_at >= since) and (until is None or run.due_at < until)
 
 
 def _overlaps(stretch: Stretch, *, since: datetime | None, until: datetime | None) -> bool:

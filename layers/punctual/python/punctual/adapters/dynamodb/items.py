@@ -225,6 +225,8 @@ def run_to_item(run: Run) -> dict[str, Any]:
         item["delivery"] = text(run.delivery)
     if run.lane is not Lane.FAST:
         item["lane"] = text(run.lane)
+    if run.content is not None:
+        item["content"] = text(run.content)
     return item
 
 
@@ -243,6 +245,7 @@ def run_from_item(item: Item) -> Run:
         max_attempts=attempt + int(item["attempts_left"]["N"]),
         delivery=Delivery(item["delivery"]["S"]) if "delivery" in item else Delivery.AT_LEAST_ONCE,
         lane=Lane(item["lane"]["S"]) if "lane" in item else Lane.FAST,
+        content=_optional_text(item, "content"),
         attempt=attempt,
         owner=_optional_text(item, "owner"),
         lease_until=_optional_instant(item, "lease_until"),

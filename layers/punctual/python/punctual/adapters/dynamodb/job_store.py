@@ -139,8 +139,19 @@ class DynamoJobStore:
                 jobs[job.key] = job
         return jobs
 
-    def put_content(self, key: JobKey, ref: str, content: Content) -> None:
+    def put_content(
+        self, key: JobKey, ref: str, content: Content, *, until: datetime | None = None
+    ) -> None:
         """See `JobStore.put_content`."""
+        if until is not None:
+            item = address(keys.job_partition(key), keys.content_sort(ref)) | {
+                "content": content_to_value(content),
+                "touched": number(0),
+                "ttl": seconds(until),
+            }
+            if not self._table.put_all([item])[0]:
+                raise StoreUnavailable("the store gave no answer")
+            return
         # Counted, so that a delete can tell a content that was stored once more.
         self._table.upsert(
             address(keys.job_partition(key), keys.content_sort(ref)),

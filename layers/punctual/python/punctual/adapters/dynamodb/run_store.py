@@ -85,18 +85,27 @@ class DynamoRunStore:
         return self._rows(run_keys)
 
     def list(
-        self, job: JobKey, *, incarnation: int, before: str | None, limit: int
+        self,
+        job: JobKey,
+        *,
+        incarnation: int,
+        since: str | None = None,
+        before: str | None,
+        limit: int,
     ) -> Sequence[Run]:
         """See `RunStore.list`."""
         now = self._clock.now()
         life = keys.runs_of_life(incarnation)
+        # `~` sorts after every character of a run's name.
+        first, last = life + (since or ""), life + (before or "~")
+        if first > last:
+            return []
         pages = self._table.query(
             "#pk = :pk AND #sk BETWEEN :first AND :last",
             values={
                 ":pk": text(keys.job_partition(job)),
-                ":first": text(life),
-                # `~` sorts after every character of a run's name.
-                ":last": text(life + (before or "~")),
+                ":first": text(first),
+                ":last": text(last),
             },
             limit=limit + 1,
             descending=True,
@@ -106,7 +115,7 @@ class DynamoRunStore:
             runs += [
                 run_from_item(item)
                 for item in page
-                if item["sk"]["S"] != life + (before or "~") and not is_expired(item, now=now)
+                if item["sk"]["S"] != last and not is_expired(item, now=now)
             ]
             if len(runs) >= limit:
                 break

@@ -83,7 +83,7 @@ _PARK = (
     " revision = revision + 1 WHERE tenant = ? AND job_id = ? AND state = 'active'"
 )
 
-_PUT_CONTENT = "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, NULL)"
+_PUT_CONTENT = "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?)"
 
 _FIND_CONTENTS = ForRows(
     "WITH wanted (tenant, job_id, ref) AS ({rows})"
@@ -143,9 +143,12 @@ class SqliteJobStore:
         jobs = self._readable(self._rows(keys), job_from_row)
         return {job.key: job for job in jobs}
 
-    def put_content(self, key: JobKey, ref: str, content: Content) -> None:
+    def put_content(
+        self, key: JobKey, ref: str, content: Content, *, until: datetime | None = None
+    ) -> None:
         """See `JobStore.put_content`."""
-        row = (key.tenant, key.job_id, ref, content_to_text(content))
+        expires_at = None if until is None else epoch_ms(until)
+        row = (key.tenant, key.job_id, ref, content_to_text(content), expires_at)
         self._database.transact(lambda: self._database.execute(_PUT_CONTENT, row))
 
     def read_contents(

@@ -186,6 +186,7 @@ RUN_BORN_WITH = (
     "max_attempts",
     "delivery",
     "lane",
+    "content",
     "state",
     "attempt",
 )
@@ -244,6 +245,7 @@ def run_to_row(run: Run) -> Row:
         run.max_attempts,
         run.delivery.value,
         run.lane.value,
+        run.content,
         RunState.QUEUED.value,
         0,
     )
@@ -260,6 +262,7 @@ def run_from_row(row: Row, *, job: JobKey, incarnation: int, boot: int) -> Run:
         max_attempts,
         delivery,
         lane,
+        content,
         state,
         attempt,
         owner,
@@ -291,6 +294,7 @@ def run_from_row(row: Row, *, job: JobKey, incarnation: int, boot: int) -> Run:
         max_attempts=max_attempts,
         delivery=_DELIVERIES[delivery],
         lane=_LANES[lane],
+        content=content,
         attempt=attempt,
         owner=owner,
         lease_until=_instant(lease_until) if lease_boot in {None, boot} else None,

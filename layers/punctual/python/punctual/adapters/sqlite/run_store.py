@@ -46,7 +46,8 @@ _FIND = ForRows(
 
 _LIST = (
     f"SELECT json_group_array({RUN}) FROM ("
-    "SELECT * FROM runs WHERE tenant = ? AND job_id = ? AND incarnation = ? AND name < ?"
+    "SELECT * FROM runs WHERE tenant = ? AND job_id = ? AND incarnation = ?"
+    " AND name >= ? AND name < ?"
     " AND (expires_at IS NULL OR expires_at > ?) ORDER BY name DESC LIMIT ?)"
 )
 
@@ -145,12 +146,19 @@ class SqliteRunStore:
         return found
 
     def list(
-        self, job: JobKey, *, incarnation: int, before: str | None, limit: int
+        self,
+        job: JobKey,
+        *,
+        incarnation: int,
+        since: str | None = None,
+        before: str | None,
+        limit: int,
     ) -> Sequence[Run]:
         """See `RunStore.list`."""
         now = epoch_ms(self._clock.now())
         rows = self._database.select(
-            _LIST, (job.tenant, job.job_id, incarnation, before or _LAST_NAME, now, limit)
+            _LIST,
+            (job.tenant, job.job_id, incarnation, since or "", before or _LAST_NAME, now, limit),
         )
         return [
             run_from_row(row, job=job, incarnation=incarnation, boot=self._boot) for row in rows
