@@ -16,7 +16,7 @@ from tests.unit.api.conftest import ACCOUNT
 SLOT = NINE + MINUTE
 KEY = RunKey.of_slot(JobKey(ACCOUNT, "report"), incarnation=1, slot=SLOT)
 PATH = f"/v1/runs/{KEY.run_id}"
-CALLBACK = {
+CALLBACK: dict[str, Any] = {
     "target": {"type": "http", "url": "https://example.com/hook", "completion": "callback"},
     "heartbeat_seconds": 60,
     "retry": {"min_delay_seconds": 7, "max_delay_seconds": 7, "jitter": "none"},

@@ -45,14 +45,15 @@ def deployed(tmp_path: Path) -> Iterator[Deployment]:
 
 
 def hand_over(deployed: Deployment, policy: Policy = POLICY, **fields: Any) -> None:
-    """Store the job and hand its run over; a run of its own is `max_attempts` and `delivery`."""
+    """Store the job and hand its run over; `fields` are the run's."""
     content = a_content(completion="callback")
     job = a_job(
         content=content_ref(content), policy=policy, schedule=a_schedule(DAY), next_slot=NINE + DAY
     )
     deployed.engine.jobs.put_content(job.key, job.content, content)
     assert deployed.engine.jobs.create(job) is None
-    run = replace(RUN, **{"max_attempts": policy.attempts, "delivery": policy.delivery} | fields)
+    values: dict[str, Any] = {"max_attempts": policy.attempts, "delivery": policy.delivery}
+    run = replace(RUN, **values | fields)
     deployed.engine.runs.insert([run])
     deployed.targets.manner = lambda _: (ACCEPTED, QUICK)
     send(deployed)
