@@ -8,16 +8,22 @@ import pytest
 from punctual.core.identity import JobKey, RunKey
 from punctual.core.runs import Ending, Finish, Result, Retry, RunState, Start
 from tests.support.api_client import ApiClient
-from tests.support.apis import a_dispatch
+from tests.support.apis import a_dispatch, an_app
 from tests.support.builders import MINUTE, SECOND, a_failure, a_stretch
 from tests.support.clock import NINE, FakeClock
 from tests.support.engines import Engine
+from tests.support.keeping import MemoryResults
 from tests.unit.api.conftest import ACCOUNT
 
 MS = timedelta(milliseconds=1)
 REPORT = JobKey(ACCOUNT, "report")
 FIRST = NINE + MINUTE
 FIRST_ID = "report.20261201T090100Z"
+
+
+@pytest.fixture
+def results() -> MemoryResults:
+    return MemoryResults()
 
 
 def a_started_run(engine: Engine, *, owner: str = "first", late: timedelta = 41 * MS) -> RunKey:
@@ -359,6 +365,59 @@ def test_a_result_is_no_page_of_ours(
     assert answer.headers["Content-Type"] == shown
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Content-Security-Policy"].startswith("sandbox")
+
+
+def test_a_long_result_is_whole_and_the_run_shows_its_beginning(
+    engine: Engine, results: MemoryResults
+) -> None:
+    api = ApiClient(app=an_app(engine, results=results)).for_account(ACCOUNT)
+    api.put()
+    body = bytes(range(256)) * 3906
+    kept = Result(status_code=200, body=body[:500], body_bytes=len(body), stored=results.put(body))
+    finish(engine, a_started_run(engine), RunState.SUCCEEDED, result=kept)
+
+    answer = api("GET", f"/v1/runs/{FIRST_ID}/result")
+    shown = api.get(f"/v1/runs/{FIRST_ID}")["result"]
+
+    assert answer.content == body
+    assert "Punctual-Truncated" not in answer.headers
+    assert shown == {
+        "status_code": 200,
+        "body": body[:500].decode(errors="replace"),
+        "truncated": False,
+    }
+
+
+@pytest.mark.parametrize("stored", [None, "0" * 32], ids=["never kept", "gone"])
+def test_a_result_that_is_not_whole_says_so(
+    api: ApiClient, engine: Engine, stored: str | None
+) -> None:
+    api.put()
+    kept = Result(
+        status_code=200,
+        body=b"x" * 500,
+        body_bytes=9_000,
+        stored=stored,
+        truncated=stored is None,
+    )
+    finish(engine, a_started_run(engine), RunState.SUCCEEDED, result=kept)
+
+    answer = api("GET", f"/v1/runs/{FIRST_ID}/result")
+
+    assert answer.content == b"x" * 500
+    assert answer.headers["Punctual-Truncated"] == "true"
+
+
+def test_a_result_out_of_reach_is_to_be_asked_for_again(
+    engine: Engine, results: MemoryResults
+) -> None:
+    api = ApiClient(app=an_app(engine, results=results)).for_account(ACCOUNT)
+    api.put()
+    kept = Result(status_code=200, body=b"x" * 500, body_bytes=9_000, stored="0" * 32)
+    finish(engine, a_started_run(engine), RunState.SUCCEEDED, result=kept)
+    results.is_down = True
+
+    assert api("GET", f"/v1/runs/{FIRST_ID}/result").status == 503
 
 
 def test_a_run_without_an_answer_has_no_result(api: ApiClient, engine: Engine) -> None:

@@ -24,6 +24,7 @@ from punctual.adapters.dynamodb.items import (
     watch_row_to_item,
     whole_seconds,
 )
+from punctual.core.calls import BODY_KEPT_MAX
 from punctual.core.jobs import Delivery, Epoch, Job, JobState, Lane, Policy
 from punctual.core.records import UnreadableRecord
 from punctual.core.runs import Run, Trigger
@@ -37,6 +38,7 @@ from tests.support.builders import (
     a_due_job,
     a_job,
     a_job_key,
+    a_result,
     a_run,
     a_run_key,
     a_stretch,
@@ -46,6 +48,9 @@ from tests.support.builders import (
 )
 from tests.support.clock import NINE
 from tests.support.item_size import UNIT_BYTES, item_bytes
+
+OPEN_ONLY = {"owner", "lease_until", "retry_at"}
+"""What an outcome takes away."""
 
 JOBS = [
     a_job(),
@@ -148,3 +153,15 @@ def test_an_ordinary_job_and_run_are_written_for_one_unit() -> None:
     ended = ending_to_values(an_ending(), by="o" * 22, scheduled_at=NINE)
     assert item_bytes(run_to_item(run) | started) <= UNIT_BYTES // 2
     assert item_bytes(run_to_item(run) | started | ended) <= UNIT_BYTES
+
+
+def test_an_outcome_with_a_long_result_is_written_for_one_unit() -> None:
+    run = a_run(key=a_run_key(NINE + TICK, job_id="j" * 32, tenant="123456789012"))
+    started = {"owner": {"S": "o" * 22}, "starts": {"L": [number(10**12)]}}
+    result = replace(
+        a_result(body=b"x" * BODY_KEPT_MAX), body_bytes=1_000_001, stored="0" * 32, truncated=True
+    )
+    ending = replace(an_ending(), result=result)
+    ended = ending_to_values(ending, by="o" * 22, scheduled_at=NINE)
+    left = {k: v for k, v in (run_to_item(run) | started).items() if k not in OPEN_ONLY}
+    assert item_bytes(left | ended) <= UNIT_BYTES

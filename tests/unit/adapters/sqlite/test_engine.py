@@ -2,15 +2,21 @@
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from punctual.adapters.sqlite import run_queue
 from punctual.adapters.sqlite.engine import HomeInUse, SqliteEngine
-from punctual.adapters.sqlite.schema import MIGRATIONS, NewerDatabase, UnusableDatabase
+from punctual.adapters.sqlite.schema import (
+    FIRST,
+    MIGRATIONS,
+    NewerDatabase,
+    UnusableDatabase,
+)
 from punctual.core.jobs import Lane
-from punctual.core.runs import GiveUp, Hold, Retry, Run, RunState, Start
+from punctual.core.runs import Finish, GiveUp, Hold, Retry, Run, RunState, Start
 from punctual.ports import Outgoing
 from tests.support.builders import (
     HOUR,
@@ -18,6 +24,7 @@ from tests.support.builders import (
     SECOND,
     a_failure,
     a_job,
+    a_result,
     a_run,
     a_run_key,
     a_watch_row,
@@ -255,6 +262,24 @@ class TestFiles:
             raise AssertionError("it was opened")
 
         assert file.read_bytes() == before
+
+    def test_a_file_of_the_first_version_is_brought_to_this_one(self, home: Path) -> None:
+        home.mkdir()
+        connection = sqlite3.connect(home / "punctual.db")
+        connection.executescript(FIRST)
+        connection.execute("PRAGMA user_version = 1")
+        connection.close()
+        key = a_run_key()
+        ending = replace(an_ending(), result=replace(a_result(), stored="0" * 32))
+
+        with SqliteEngine.open(home, clock=FakeClock()) as engine:
+            assert engine.runs.insert([a_run()]) == [True]
+            start = Start(key=key, owner="a", now=NINE, lease_until=NINE + MINUTE)
+            finish = Finish(key=key, owner="a", ending=ending, scheduled_at=NINE)
+            for move in (start, finish):
+                assert engine.runs.move([move])[0].applied
+
+            assert engine.runs.read([key])[key].result == ending.result
 
     def test_a_file_that_is_no_database_is_refused(self, home: Path) -> None:
         home.mkdir()

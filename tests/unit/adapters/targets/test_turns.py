@@ -10,8 +10,8 @@ async def begun_each_round(turns: Turns, count: int, *, rounds: int) -> list[lis
     begun: list[int] = []
 
     async def begin(number: int) -> None:
-        await turns.take()
-        begun.append(number)
+        async with turns.turn("example.com"):
+            begun.append(number)
 
     tasks = [asyncio.create_task(begin(number)) for number in range(count)]
     seen: list[list[int]] = []
@@ -40,7 +40,12 @@ def test_many_begin_in_their_order_and_no_more_than_a_few_each_time_round() -> N
 def test_a_call_that_was_closed_takes_nobodys_turn() -> None:
     async def close_some() -> int:
         turns = Turns()
-        tasks = [asyncio.create_task(turns.take()) for _ in range(3 * BEGUN_AT_ONCE)]
+
+        async def begin() -> None:
+            async with turns.turn("example.com"):
+                pass
+
+        tasks = [asyncio.create_task(begin()) for _ in range(3 * BEGUN_AT_ONCE)]
         await asyncio.sleep(0)
         for task in tasks[BEGUN_AT_ONCE : 2 * BEGUN_AT_ONCE]:
             task.cancel()
@@ -60,3 +65,47 @@ def test_turns_are_there_again_after_a_burst() -> None:
 
     assert first == second
     assert [number for part in second for number in part] == list(range(2 * BEGUN_AT_ONCE))
+
+
+def test_calls_to_a_host_that_does_not_answer_let_others_pass_but_not_for_ever() -> None:
+    """A thousand calls hang; those of another host, launched among more of them, go first."""
+
+    async def story() -> list[str]:
+        turns, begun = Turns(), list[str]()
+
+        async def call(host: str, *, ends: bool) -> None:
+            async with turns.turn(host):
+                begun.append(host)
+                if not ends:
+                    await asyncio.Event().wait()
+
+        hanging = [asyncio.create_task(call("hangs", ends=False)) for _ in range(1000)]
+        while len(begun) < 1000:
+            await asyncio.sleep(0)
+        begun.clear()
+        burst = [
+            asyncio.create_task(call(host, ends=host == "answers"))
+            for _ in range(200)
+            for host in ("hangs", "answers")
+        ]
+        while len(begun) < 400:
+            await asyncio.sleep(0)
+        for task in hanging + burst:
+            task.cancel()
+        return begun
+
+    begun = asyncio.run(story())
+
+    assert begun[: 200 + BEGUN_AT_ONCE].count("answers") == 200
+    assert begun.count("hangs") == 200
+
+
+def test_hosts_whose_calls_have_ended_are_forgotten() -> None:
+    async def call_all() -> int:
+        turns = Turns()
+        for number in range(100):
+            async with turns.turn(f"host{number}"):
+                pass
+        return len(turns._under_way)
+
+    assert asyncio.run(call_all()) == 0

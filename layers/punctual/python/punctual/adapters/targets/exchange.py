@@ -78,11 +78,12 @@ async def exchange(call: HttpCall, body: Body, *, deadline: float, client: Clien
             is_probe = client.hosts.admit(_authority(url))
             host = _authority(url)
             addresses = await client.lookups.vetted(url.raw_host or "")
-            await client.turns.take()
-            if not is_probe:
-                client.hosts.admit(host)  # others may have found out meanwhile
-            headers = client.credentials.headers(call, shown)
-            await received.read(await _send(call, url, addresses, headers, session=client.session))
+            async with client.turns.turn(host):
+                if not is_probe:
+                    client.hosts.admit(host)  # others may have found out meanwhile
+                headers = client.credentials.headers(call, shown)
+                answer = await _send(call, url, addresses, headers, session=client.session)
+                await received.read(answer)
     except (Exception, asyncio.CancelledError) as fault:  # noqa: BLE001 - every end is an answer
         if isinstance(fault, TimeoutError) and timeout.expired():
             error = timed_out(call.timeout, answering=received.began)

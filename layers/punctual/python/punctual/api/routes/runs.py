@@ -16,6 +16,9 @@ from punctual.core.errors import JobNotFound
 from punctual.core.identity import JOB_ID, JobKey, RunKey, parse_run_id
 from punctual.services.runs import Runs, Stage
 
+TRUNCATED = "Punctual-Truncated"
+"""Header of a result of which there was more than can be had."""
+
 UNKNOWN_TYPE = "application/octet-stream"
 
 _MEDIA_TYPE = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
@@ -92,11 +95,20 @@ def add_run_routes(app: Resolver, runs: Runs, *, cursors: Cursors) -> None:
     @app.get(
         "/v1/runs/<run_id>/result",
         summary="Get what the target answered",
-        description="As it came, with the target's own content type, as far as it is kept.",
+        description=(
+            "As it came, with the target's own content type: whole up to 1 MB. "
+            "`Punctual-Truncated: true` says that there was more."
+        ),
         tags=["runs"],
         operation_id="get_run_result",
         responses=answers(None, "The answer's body", problems=(404,))
-        | {200: {"description": "The answer's body", "content": {"*/*": {"schema": {}}}}},
+        | {
+            200: {
+                "description": "The answer's body",
+                "content": {"*/*": {"schema": {}}},
+                "headers": {TRUNCATED: {"schema": {"type": "string", "enum": ["true"]}}},
+            }
+        },
     )
     def get_run_result(run_id: RunId) -> Response[bytes]:
         result = runs.result(key_of(run_id))
@@ -104,7 +116,7 @@ def add_run_routes(app: Resolver, runs: Runs, *, cursors: Cursors) -> None:
         return Response(
             status_code=200,
             content_type=kind if _MEDIA_TYPE.fullmatch(kind) else UNKNOWN_TYPE,
-            headers=_UNTRUSTED,
+            headers=_UNTRUSTED | ({TRUNCATED: "true"} if result.truncated else {}),
             body=result.body,
         )
 
