@@ -351,7 +351,9 @@ class Execute:
             jobs = self._jobs.read(list(dict.fromkeys(a.run.key.job for a in attempts)))
             for attempt in attempts:
                 attempt.job = jobs.get(attempt.run.key.job)
-            contents = self._read_contents([a.job for a in attempts if a.job is not None])
+            contents = self._read_contents(
+                [(a.job.key, _content_of(a.run, a.job)) for a in attempts if a.job is not None]
+            )
             left_out = self._read_stretches(attempts)
         except StoreUnavailable:
             self._undecided += attempts
@@ -411,12 +413,12 @@ class Execute:
             key: self._runs.stretches(key, incarnation=incarnation) for key, incarnation in lives
         }
 
-    def _read_contents(self, jobs: Sequence[Job]) -> Mapping[str, Content]:
-        missing = {(job.key, job.content) for job in jobs if job.content not in self._contents}
+    def _read_contents(self, refs: Sequence[tuple[JobKey, str]]) -> Mapping[str, Content]:
+        missing = {(key, ref) for key, ref in refs if ref not in self._contents}
         if missing:
             for (_, ref), content in self._jobs.read_contents(list(missing)).items():
                 self._contents[ref] = content
-        contents = {job.content: c for job in jobs if (c := self._contents.get(job.content))}
+        contents = {ref: found for _, ref in refs if (found := self._contents.get(ref))}
         while len(self._contents) > CONTENTS_REMEMBERED:
             self._contents.pop(next(iter(self._contents)))
         return contents
@@ -633,6 +635,11 @@ def _not_before(message: Message, now: datetime) -> datetime:
     return message.key.slot or now
 
 
+def _content_of(run: Run, job: Job) -> str:
+    """Return the name of what a run calls: its own, or its job's as it is by now."""
+    return run.content or job.content
+
+
 def _make_call(
     attempt: _Attempt,
     job: Job,
@@ -642,7 +649,7 @@ def _make_call(
     now: datetime,
 ) -> Call | Ending:
     """Make the call of one attempt; a run whose call cannot be made fails, and only that run."""
-    run, content = attempt.run, contents.get(job.content)
+    run, content = attempt.run, contents.get(_content_of(attempt.run, job))
     if content is None:
         return _internal_failure("the job's target is missing from the store", now=now)
     try:
