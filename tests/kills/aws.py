@@ -339,6 +339,7 @@ def _app(dynamodb: Any, sqs: Any, urls: Mapping[str, str]) -> App:
                 queue=SqsRunQueue(sqs, urls=lanes, clock=clock),
                 clock=clock,
                 chance=chance,
+                tell=lambda _: None,
             ),
             beats=beats,
         ),

@@ -73,6 +73,7 @@ def an_app(
                 queue=engine.queue,
                 clock=engine.clock,
                 chance=chance,
+                tell=lambda _: None,
             ),
             beats=engine.beats,
             **({"ask_queue": options.pop("ask_queue")} if "ask_queue" in options else {}),

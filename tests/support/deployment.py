@@ -94,6 +94,8 @@ class Deployment:
     """The calls of the services' ports."""
     replaced: dict[str, Any] = field(default_factory=dict)
     """Ports that are not the engine's, by name."""
+    told: list[Run] = field(default_factory=list)
+    """Runs that targets reported about."""
     gone: set[str] = field(default_factory=set)
     """Receipts of the messages that were let go."""
 
@@ -128,7 +130,7 @@ class Deployment:
     def make_callbacks(self) -> Callbacks:
         """Start what answers targets that report back."""
         stores = self._ports("jobs", "runs", "logs", "results", "watch_list", "queue")
-        return Callbacks(**stores, **self._ports("clock", "chance"))
+        return Callbacks(**stores, **self._ports("clock", "chance"), tell=self.told.append)
 
     def make_dead_letters(self) -> DeadLetters:
         """Start the reader of exhausted messages."""

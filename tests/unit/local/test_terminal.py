@@ -22,11 +22,11 @@ def an_ended(state: str = RunState.SUCCEEDED, **fields: Any) -> Run:
     return a_run(state=state, **times | fields)
 
 
-def printed(*runs: Run, retrying: tuple[Run, ...] = ()) -> list[str]:
+def printed(*runs: Run) -> list[str]:
     out = io.StringIO()
     terminal = Terminal(out)
     terminal.start()
-    terminal.runs(runs, retrying)
+    terminal.runs(*runs)
     terminal.finish(within=10)
     return out.getvalue().splitlines()
 
@@ -53,6 +53,12 @@ def test_a_run_that_failed_is_told_with_its_error() -> None:
         "09:00:00.016 report.20261201T090000Z failed (the target answered with status 500)"
         " in 12 ms, 4 ms late"
     )
+
+
+def test_a_run_whose_target_reports_back_is_told_once_it_was_accepted() -> None:
+    run = a_run(state=RunState.RUNNING, starts=(NINE + ms(4),))
+
+    assert line(run) == "09:00:00.004 report.20261201T090000Z accepted at attempt 1, reports back"
 
 
 def test_a_run_that_never_started_is_told_with_its_reason() -> None:

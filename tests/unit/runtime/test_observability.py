@@ -95,12 +95,13 @@ def test_a_batch_is_counted_by_its_first_attempts_and_their_lateness(
     late = a_run(state="running", starts=(NINE + 2 * SECOND,))
     again = a_run(state="running", attempt=2, starts=(NINE, NINE + 60 * SECOND))
 
-    handled = Handled(started=[on_time, late, again], voided=1, superseded=2)
+    handled = Handled(started=[on_time, late, again], held=[late], voided=1, superseded=2)
     report_execute(handled, unreadable=3)
 
     assert written(capsys) == {
         "StartLateness": [0.0, 2000.0],
         "RunsStarted": [2.0],
+        "RunsAccepted": [1.0],
         "RunsVoided": [1.0],
         "OutcomesSuperseded": [2.0],
         "MessagesUnreadable": [3.0],

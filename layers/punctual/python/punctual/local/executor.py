@@ -100,4 +100,4 @@ class ExecutorThread(threading.Thread):
         return GLANCE if upcoming is None else min(upcoming - self._clock.now(), GLANCE)
 
     def _show(self, handled: Handled) -> None:
-        self._terminal.runs(handled.ended, handled.retrying)
+        self._terminal.runs(*handled.ended, *handled.retrying, *handled.held)

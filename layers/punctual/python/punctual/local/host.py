@@ -198,6 +198,7 @@ class _Host:
                     queue=engine.queue,
                     clock=clock,
                     chance=chance,
+                    tell=self._terminal.runs,
                 ),
                 beats=engine.beats,
             ),

@@ -2,7 +2,6 @@
 
 import sys
 import threading
-from collections.abc import Sequence
 from queue import Full, Queue
 from typing import TextIO
 
@@ -34,9 +33,8 @@ class Terminal(threading.Thread):
         except Full:
             self._lost += len(lines)
 
-    def runs(self, ended: Sequence[Run], retrying: Sequence[Run]) -> None:
+    def runs(self, *runs: Run) -> None:
         """Print what became of runs."""
-        runs = [*ended, *retrying]
         lines = [line(run) for run in runs[:LINES_AT_ONCE]]
         if len(runs) > LINES_AT_ONCE:
             lines.append(f"… and {len(runs) - LINES_AT_ONCE} more runs in the same moment")
@@ -64,7 +62,10 @@ class Terminal(threading.Thread):
 
 def line(run: Run) -> str:
     """Write one run: `09:00:00.016 report.20261201T090000Z succeeded 200 in 12 ms, 4 ms late`."""
-    if run.state is RunState.RETRYING:
+    if run.state is RunState.RUNNING:
+        at = run.starts[-1]
+        outcome = f"accepted at attempt {run.attempt}, reports back"
+    elif run.state is RunState.RETRYING:
         failure = run.failures[-1]
         at, wait = failure.finished_at, (failure.retry_at - failure.finished_at).total_seconds()
         outcome = (

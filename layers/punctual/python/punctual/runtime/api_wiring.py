@@ -24,7 +24,7 @@ from punctual.api.app import Answered, ApiServices, App, make_app, unavailable
 from punctual.api.tenancy import TENANT_CLAIM
 from punctual.core.errors import StoreUnavailable
 from punctual.core.jobs import Lane
-from punctual.runtime.observability import count, logger, metrics
+from punctual.runtime.observability import count, logger, metrics, report_outcomes
 from punctual.runtime.settings import ApiSettings
 from punctual.runtime.wiring import STORE_CONFIG, chance, clock, dynamodb, results, sqs
 from punctual.services.asking import Asking
@@ -97,6 +97,7 @@ def app() -> App:
                 queue=queue,
                 clock=clock,
                 chance=chance,
+                tell=lambda run: report_outcomes([run] if run.state.terminal else []),
             ),
             beats=beats,
             ask_queue=lambda: _ask(settings.queue_urls),

@@ -72,6 +72,7 @@ def report_execute(handled: Handled, *, unreadable: int) -> None:
     count("RunsStarted", len(first))
     count("RunsRetried", len(handled.retrying))
     count("RunsPutOff", len(handled.waiting))
+    count("RunsAccepted", len(handled.held))
     count("RunsVoided", handled.voided)
     count("OutcomesSuperseded", handled.superseded)
     count("MessagesUnreadable", unreadable)

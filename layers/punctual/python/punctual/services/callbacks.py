@@ -1,6 +1,6 @@
 """What targets that report back do with the run that they work on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -92,7 +92,21 @@ class Callbacks:
         queue: RunQueue,
         clock: Clock,
         chance: Chance,
+        tell: Callable[[Run], None],
     ) -> None:
+        """Take the ports.
+
+        Args:
+            jobs: Where jobs are read.
+            runs: Where runs are moved.
+            logs: Where lines are kept.
+            results: Where long results lie.
+            watch_list: Where runs are noted down that await another attempt.
+            queue: Where they are sent to.
+            clock: The present.
+            chance: Jitter, and names of watch rows.
+            tell: Told of each run that a report ended, or that awaits another attempt by it.
+        """
         self._jobs = jobs
         self._runs = runs
         self._logs = logs
@@ -101,6 +115,7 @@ class Callbacks:
         self._queue = queue
         self._clock = clock
         self._chance = chance
+        self._tell = tell
 
     def complete(self, run_id: str, token: str, *, result: object) -> Reported:
         """Record that the attempt succeeded.
@@ -239,6 +254,7 @@ class Callbacks:
         moved = self._move(caller, _move(caller, settlement))
         if not is_told(settlement, moved, caller.attempt.number):
             raise _over()  # it reported something else at the same time
+        self._tell(moved)
         if isinstance(settlement, Failure) and _is_near(settlement):
             # A hint: the look finds the run if it gets lost.
             self._queue.send([Outgoing(key=run.key, lane=run.lane, at=settlement.retry_at)])
