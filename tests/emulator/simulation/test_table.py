@@ -4,6 +4,7 @@ Both are asked by production's `Table`: its conditional writes with every change
 make, in either of DynamoDB's languages, its batches, its queries. What is in the items is random.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -175,14 +176,21 @@ CHANGES += [
 DELETES = (moves.VOIDABLE, moves.QUEUED_AS_SEEN)
 
 numbers = st.integers(-1, 4).map(lambda n: {"N": str(n)})
-instants = st.sampled_from([0, 1, 1_796_115_600_000]).map(lambda n: {"N": str(n)})
+instants = st.sampled_from([2, 4, 1_796_115_600_000]).map(lambda n: {"N": str(n)})
 texts = st.sampled_from(WORDS).map(lambda word: {"S": word})
+states = st.sampled_from(["running"] * 4 + ["queued", "retrying", "active"]).map(
+    lambda state: {"S": state}
+)
+owners = st.sampled_from("aaab").map(lambda owner: {"S": owner})
 scalars = st.one_of(numbers, instants, texts)
 lists = st.lists(scalars, max_size=3).map(lambda elements: {"L": elements})
 
 
-def _attribute(kind: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.one_of(st.none(), kind, kind, kind)
+@st.composite
+def _mostly(draw: st.DrawFn, kind: st.SearchStrategy[Any]) -> Any:
+    """Of this kind, seldom of any, and None for an attribute that is not there."""
+    number = draw(st.integers(0, 9))
+    return draw(kind) if number < 7 else draw(scalars) if number < 8 else None
 
 
 @st.composite
@@ -191,9 +199,12 @@ def items(draw: st.DrawFn, partition: int, sort: str) -> Json:
     item: Json = {"pk": {"S": f"J#{partition}"}, "sk": {"S": sort}}
     item |= {name: draw(numbers) for name in COUNTS}
     item |= {name: draw(lists) for name in LISTS}
-    some = {name: draw(_attribute(scalars)) for name in NUMBERS + TEXTS}
+    some = {name: draw(_mostly(numbers)) for name in NUMBERS}
+    some |= {name: draw(_mostly(texts)) for name in TEXTS}
+    some |= {"state": draw(_mostly(states)), "owner": draw(_mostly(owners))}
     # Never of another type, since items are ordered by it in an index.
-    some["due_at"] = draw(_attribute(numbers))
+    some["due_at"] = draw(st.one_of(st.none(), numbers, instants))
+    some["cancel_requested_at"] = draw(st.one_of(st.none(), numbers))
     if draw(st.booleans()):
         some |= {"due_shard": {"N": str(partition)}, "tenant": {"S": f"t{partition}"}}
         some |= {
@@ -205,71 +216,81 @@ def items(draw: st.DrawFn, partition: int, sort: str) -> Json:
 
 
 @st.composite
-def values_of(draw: st.DrawFn, change: Change) -> Mapping[str, Any]:
-    """Values for a change: mostly of the type that it is about."""
-    values: dict[str, Any] = {}
-    for name in expressions(change).value_names:
-        about = name.removeprefix(":new_").removeprefix(":expected_").removeprefix(":")
+def values_of(draw: st.DrawFn, change: Change, item: Json) -> Json:
+    """Values for a change of an item: mostly such that it is applied."""
+    asked = {name: (attribute, sign) for attribute, sign, name in _ASKED.findall(change.when)}
+    values: Json = {}
+    for name in sorted(expressions(change).value_names):
+        about = name.removeprefix(":new_").removeprefix(":")
         if name in {":zero", ":one"}:
             values[name] = {"N": str(int(name == ":one"))}
         elif about in WORDS:
             values[name] = {"S": about}
+        elif name in asked and draw(st.integers(0, 9)) < 9:
+            attribute, sign = asked[name]
+            values[name] = _met_by(item.get(attribute, {"N": "1"}), sign)
         elif about in {"failure", "error"}:
             values[name] = {"M": {"at": draw(numbers), "type": draw(texts)}}
         elif about in TEXTS or about in {"delivery", "lane", "note", "finished_by"}:
             values[name] = draw(texts)
         else:
-            values[name] = draw(st.one_of(numbers, numbers, instants))
+            values[name] = draw(st.one_of(numbers, instants))
     return values
 
 
+_ASKED = re.compile(r"#([a-z_]+) (=|<|<=|>|>=) (:[a-z_]+)")
+
+
+def _met_by(value: Json, sign: str) -> Json:
+    """Return what a value is to be compared with so that the comparison holds."""
+    if "N" not in value:
+        return value
+    return {"N": str(int(value["N"]) + {"<": 1, ">": -1}.get(sign, 0))}
+
+
 @st.composite
-def conditions(draw: st.DrawFn) -> tuple[str, Mapping[str, Any]]:
+def conditions(draw: st.DrawFn) -> str:
     """A condition of the kind that the stores ask: comparisons and existence, all to be met."""
-    atoms, values = [], {}
+    atoms = []
     for number in range(draw(st.integers(1, 3))):
         name = draw(st.sampled_from(COUNTS + NUMBERS + TEXTS + LISTS))
-        shape = draw(st.sampled_from(["=", "<", "<=", ">", ">=", "exists", "not_exists"]))
+        signs = ["="] if name in LISTS else ["=", "<", "<=", ">", ">="]
+        shape = draw(st.sampled_from([*signs, "exists", "not_exists"]))
         if "exists" in shape:
             atoms.append(f"attribute_{shape}(#{name})")
         else:
-            value = f":value_{'abc'[number]}"
-            atoms.append(f"#{name} {shape} {value}")
-            values[value] = draw(scalars)
-    return " AND ".join(atoms), values
+            atoms.append(f"#{name} {shape} :value_{'abc'[number]}")
+    return " AND ".join(atoms)
 
 
 @st.composite
-def writes(draw: st.DrawFn, partition: int, sort: str) -> Write:
+def writes(draw: st.DrawFn, partition: int, sort: str, item: Json | None) -> Write:
     """A conditional write of one item: one that production makes, or one like it."""
     key = {"pk": {"S": f"J#{partition}"}, "sk": {"S": sort}}
-    kind = draw(st.sampled_from(["insert", "update", "update", "update", "delete", "any update"]))
-    match kind:
+    if item is None:
+        return Insert(item=draw(items(partition, sort)))
+    match draw(st.sampled_from(["insert", "update", "update", "update", "delete", "any update"])):
         case "insert":
             return Insert(item=draw(items(partition, sort)))
         case "update":
             change = draw(st.sampled_from(CHANGES))
-            return Update(key=key, change=change, values=draw(values_of(change)))
         case "delete":
             when = draw(st.sampled_from(DELETES))
-            return Delete(key=key, when=when, values=draw(values_of(Change(when=when))))
+            return Delete(key=key, when=when, values=draw(values_of(Change(when=when), item)))
         case _:
-            when, values = draw(conditions())
             change = Change(
-                when=when,
-                sets=("#attempt = #attempt - :one", "#starts[1] = :new", "#reason = :new"),
+                when=draw(conditions()),
+                sets=("#attempt = #attempt - :one", "#starts[1] = :now", "#reason = :now"),
                 removes=draw(st.sampled_from([(), ("#owner",), ("#failures[0]", "#due_at")])),
             )
-            return Update(
-                key=key, change=change, values={**values, ":one": {"N": "1"}, ":new": draw(scalars)}
-            )
+    return Update(key=key, change=change, values=draw(values_of(change, item)))
 
 
 @st.composite
-def rounds(draw: st.DrawFn, partition: int) -> Sequence[Write]:
+def rounds(draw: st.DrawFn, partition: int, there: Mapping[str, Json]) -> Sequence[Write]:
     """Writes of different items, which share a request where they can."""
-    sorts = draw(st.lists(st.sampled_from(SORTS), min_size=1, unique=True))
-    return [draw(writes(partition, sort)) for sort in sorts]
+    sorts = draw(st.lists(st.sampled_from(SORTS), min_size=2, unique=True))
+    return [draw(writes(partition, sort, there.get(sort))) for sort in sorts]
 
 
 # What is the same
@@ -294,12 +315,15 @@ def test_conditional_writes_are_applied_and_refused_alike(
 ) -> None:
     """In answers, in what is there afterwards, in the indexes, and for single writes in cost."""
     partition = next(PARTITIONS)
-    stored = data.draw(st.lists(st.sampled_from(SORTS), unique=True))
+    pk = {"pk": {"S": f"J#{partition}"}}
+    stored = data.draw(st.lists(st.sampled_from(SORTS), min_size=3, unique=True))
     twins.batched.put_all([data.draw(items(partition, sort)) for sort in stored])
-    for _ in range(data.draw(st.integers(1, 3))):
+    for _ in range(data.draw(st.integers(1, 5))):
         table = data.draw(st.sampled_from([twins.batched, twins.single]))
-        table.write(data.draw(rounds(partition)))
-        everything(twins.batched, partition)
+        found = twins.batched.get([{**pk, "sk": {"S": sort}} for sort in SORTS])
+        there = {item["sk"]["S"]: dict(item) for item in found}
+        table.write(data.draw(rounds(partition, there)))
+    everything(twins.batched, partition)
 
 
 @given(data=st.data())
@@ -311,12 +335,10 @@ def test_whole_items_are_replaced_and_gone_alike(twins: Twins, data: st.DataObje
     twins.batched.put_all([data.draw(items(partition, sort)) for sort in stored])
     sort = data.draw(st.sampled_from(SORTS))
     key = {"pk": {"S": f"J#{partition}"}, "sk": {"S": sort}}
-    when, values = data.draw(conditions())
-    twins.batched.put(
-        data.draw(items(partition, sort)),
-        when=f"attribute_not_exists(#pk) OR #ttl <= :now OR ({when})",
-        values={**values, ":now": data.draw(numbers)},
-    )
+    found = twins.batched.get([key])
+    when = f"attribute_not_exists(#pk) OR #ttl <= :now OR ({data.draw(conditions())})"
+    values = data.draw(values_of(Change(when=when), dict(found[0]) if found else {}))
+    twins.batched.put(data.draw(items(partition, sort)), when=when, values=values)
     twins.batched.upsert(
         {**key, "sk": {"S": "P#content"}},
         update=(
