@@ -107,5 +107,7 @@ class PunctualStack(Stack):
             "ExhaustedQueueUrl": self.queues.exhausted.queue_url,
             "DeadLettersQueueUrl": self.queues.dead_letters.queue_url,
             "AlarmTopicArn": self.alarms.topic.topic_arn,
+            "FastExecutorRoleArn": self.fast.function.role.role_arn,
+            "SlowExecutorRoleArn": self.slow.function.role.role_arn,
         }.items():
             CfnOutput(self, name, value=value)

@@ -324,4 +324,6 @@ def test_the_outputs_say_what_users_and_operators_need(template: Template) -> No
         "ExhaustedQueueUrl",
         "DeadLettersQueueUrl",
         "AlarmTopicArn",
+        "FastExecutorRoleArn",
+        "SlowExecutorRoleArn",
     }

@@ -179,6 +179,15 @@ def test_clients_are_forgotten_where_there_are_too_many(
     assert [each["ExternalId"][-1] for each in taken(target)] == ["a", "b", "c", "a"]
 
 
+def test_an_external_id_names_one_tenant_in_letters_that_aws_takes() -> None:
+    made = clients.Clients(external_id="punctual:prod")
+    ids = [made.external_id_of(tenant) for tenant in ("123456789012", "a|b", "a:b", "A.b@c")]
+
+    assert ids[0] == "punctual:prod:123456789012"
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[\w+=,.@:/-]{2,1224}", each) for each in ids)
+
+
 @pytest.mark.parametrize(
     ("tenant", "name"),
     [("123456789012", "punctual-123456789012"), ("a|b:c", "punctual-a-b-c"), ("x" * 128, None)],

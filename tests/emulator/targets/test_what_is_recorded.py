@@ -56,33 +56,45 @@ RESULTS = {
 }
 NOT_FOUND = b"<ErrorResponse><Error><Code>NotFound</Code></Error></ErrorResponse>"
 LEFT_BEHIND = {
-    "http": "the call was closed by Punctual",
-    "lambda": "Punctual stopped waiting; the function may go on",
-    "sqs": "Punctual stopped waiting; the message may have been sent",
-    "sns": "Punctual stopped waiting; the message may have been published",
-    "eventbridge": "Punctual stopped waiting; the event may have been taken",
-    "step_functions": "Punctual stopped waiting; an execution may have been started",
+    "lambda": "the function may go on",
+    "sqs": "the message may have been sent",
+    "sns": "the message may have been published",
+    "eventbridge": "the event may have been taken",
+    "step_functions": "the execution was stopped",
 }
+ABORTED = {kind: f"Punctual stopped waiting; {rest}" for kind, rest in LEFT_BEHIND.items()}
+ABORTED["http"] = "the call was closed by Punctual"
+TIMED_OUT = {kind: f"not over within 1 s; {rest}" for kind, rest in LEFT_BEHIND.items()}
+TIMED_OUT["http"] = "no answer within 1 s"
 
 
-async def execute(request: Request, peer: Peer) -> None:
-    """Answer as Step Functions, whose executions succeed at once."""
-    match request.header("X-Amz-Target").rpartition(".")[2]:
-        case "StartExecution":
-            body = f'{{"executionArn":"{EXECUTION}","startDate":0}}'
-        case "DescribeExecution":
-            body = (
-                f'{{"executionArn":"{EXECUTION}","stateMachineArn":"m","startDate":0,'
-                '"status":"SUCCEEDED","output":"{\\"done\\":true}"}'
-            )
-        case operation:
-            raise AssertionError(operation)
-    await answer(200, body.encode())(request, peer)
+def executing(status: str) -> Behaviour:
+    """Answer as Step Functions, whose executions all stand like this."""
+
+    async def act(request: Request, peer: Peer) -> None:
+        match request.header("X-Amz-Target").rpartition(".")[2]:
+            case "StartExecution":
+                body = f'{{"executionArn":"{EXECUTION}","startDate":0}}'
+            case "DescribeExecution":
+                body = (
+                    f'{{"executionArn":"{EXECUTION}","stateMachineArn":"m","startDate":0,'
+                    f'"status":"{status}","output":"{{\\"done\\":true}}"}}'
+                )
+            case _:
+                body = '{"stopDate":0}'
+        await answer(200, body.encode())(request, peer)
+
+    return act
 
 
 def well(kind: str) -> Behaviour:
     """Answer as the target does that did what it was asked for."""
-    return execute if kind == "step_functions" else answer(200, GOOD_ANSWERS[kind])
+    return executing("SUCCEEDED") if kind == "step_functions" else answer(200, GOOD_ANSWERS[kind])
+
+
+def for_long(kind: str) -> Behaviour:
+    """Answer as the target does that takes its time."""
+    return executing("RUNNING") if kind == "step_functions" else hang
 
 
 class Watched:
@@ -101,6 +113,7 @@ class Watched:
         if self.meanwhile is not None:
             meanwhile, self.meanwhile = self.meanwhile, None
             meanwhile()
+            return []
         return self._targets.collect(wait=wait)
 
     def abort(self, call: Call) -> None:
@@ -206,24 +219,24 @@ def test_a_call_that_fails_for_good_ends_the_run_failed(
 def test_a_call_that_takes_too_long_ends_the_run_timed_out(
     deployed: Deployment, target: Sink, kind: str
 ) -> None:
-    target.behaviour = hang
+    target.behaviour = for_long(kind)
     once = Policy(timeout=SECOND, retry=RetryPolicy(max_attempts=1))
 
     run = carried_out(deployed, target, kind, once)
 
     assert (run.state, outcomes(run)) == (RunState.TIMED_OUT, ["timed_out"])
     assert run.error is not None
-    assert run.error.type == "timeout"
+    assert (run.error.type, run.error.message) == ("timeout", TIMED_OUT[kind])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_call_that_is_cancelled_ends_the_run_cancelled_and_says_what_may_go_on(
     deployed: Deployment, watched: Watched, target: Sink, kind: str
 ) -> None:
-    target.behaviour = hang
+    target.behaviour = for_long(kind)
 
     def cancel() -> None:
-        target.wait_for(1)
+        target.wait_for(2 if kind == "step_functions" else 1)
         deployed.cancel(KEY)
         deployed.engine.clock.advance(POLL)
 
@@ -232,7 +245,7 @@ def test_a_call_that_is_cancelled_ends_the_run_cancelled_and_says_what_may_go_on
 
     assert (run.state, run.reason) == (RunState.CANCELLED, "cancelled")
     assert run.error is not None
-    assert (run.error.type, run.error.message) == ("aborted", LEFT_BEHIND[kind])
+    assert (run.error.type, run.error.message) == ("aborted", ABORTED[kind])
 
 
 @pytest.mark.parametrize("kind", KINDS)

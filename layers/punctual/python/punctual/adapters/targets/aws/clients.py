@@ -8,6 +8,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from punctual.adapters.targets.aws.errors import AwsNotInstalled
+from punctual.core.secrets import tenant_in_names
 
 if TYPE_CHECKING:
     from botocore.loaders import Loader
@@ -90,7 +91,7 @@ class Clients:
 
     def external_id_of(self, tenant: str) -> str:
         """Return the external id by which the role of a target knows whose call it is."""
-        return f"{self._external_id}:{tenant}"
+        return f"{self._external_id}:{tenant_in_names(tenant)}"
 
     def _make(self, service: str, region: str | None, role: Role | None, seconds: int) -> Client:
         session = self._session(role, region)
