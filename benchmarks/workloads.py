@@ -1,4 +1,4 @@
-"""The host on one machine under five workloads, from the outside: processes, HTTP and a clock.
+"""The host on one machine under six workloads, from the outside: processes, HTTP and a clock.
 
 `make bench` runs all of them and prints one line of JSON per workload and round, in the fields that
 harnesses of other schedulers use, so that a pair run in one sitting can be compared line by line:
@@ -8,6 +8,7 @@ harnesses of other schedulers use, so that a pair run in one sitting can be comp
 - w3: 200 jobs every second: does each slot start, and how late?
 - w4: `kill -9` in the middle of 1,000 calls, then a restart: is anything lost, or done twice?
 - w5: how many jobs a second can be created over HTTP?
+- w6: 1,000 jobs of a host that is there, beside as many of one that is not: how late are they?
 
 A job is one HTTP call to a sink on the same machine. CPU is that of the host, store included, per
 1,000 runs. `contention` is wall time over CPU time of a fixed spin: 1.0 means that a core was ours.
@@ -29,6 +30,7 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks.dead_host import w6
 from benchmarks.rounds import Host, Round, Rounds, instant_of, opened
 
 
@@ -137,6 +139,7 @@ WORKLOADS: dict[str, Workload] = {
     "w3": w3,
     "w4": w4,
     "w5": w5,
+    "w6": w6,
 }
 
 

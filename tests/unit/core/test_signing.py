@@ -1,6 +1,7 @@
 """Calls are signed as Standard Webhooks has it, so that any of its libraries checks them."""
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from punctual.core.signing import UnusableKey, signature, signing_keys, timestam
 from tests.support.clock import NINE
 
 PUBLISHED_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-PUBLISHED = {
+PUBLISHED: dict[str, Any] = {
     "webhook_id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
     "timestamp": "1614265330",
     "body": b'{"test": 2432232314}',

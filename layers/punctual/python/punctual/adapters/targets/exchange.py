@@ -107,6 +107,8 @@ def _tell_of(host: str, fault: BaseException, *, hosts: Hosts) -> None:
             hosts.found_nobody(host)
         case ConnectionBroke():  # whoever breaks a connection off is there
             hosts.answered(host)
+        case _:
+            pass
 
 
 def _authority(url: URL) -> str:
