@@ -19,7 +19,7 @@ from punctual.services.callbacks import Callbacks, Reported
 
 _BEARER = "bearer "
 
-_PROBLEMS = (400, 409, 413, 415, 422)
+_PROBLEMS = (400, 404, 409, 413, 415, 422)
 
 _SHARED: Mapping[str, Any] = {"tags": ["callbacks"], "security": [{CALLBACK: []}]}
 
@@ -61,7 +61,7 @@ def add_callback_routes(app: Resolver, callbacks: Callbacks) -> None:
             "to stop, and to report that it failed."
         ),
         operation_id="heartbeat_of_attempt",
-        responses=answers(HeartbeatView, "Whether it is to go on", problems=(409,)),
+        responses=answers(HeartbeatView, "Whether it is to go on", problems=(404, 409)),
         **_SHARED,
     )
     def heartbeat(run_id: RunId) -> Response[str]:
