@@ -113,8 +113,11 @@ def test_what_another_left_is_not_taken_for_ones_own(move: Move, run: Run | None
 
 
 @pytest.mark.parametrize("move", MOVES, ids=lambda move: type(move).__name__)
-def test_every_value_that_a_move_names_is_given_and_no_condition_needs_an_or(move: Move) -> None:
-    """An OR beside the key is what not every PartiQL takes for a write of one item."""
+def test_a_move_is_said_alike_in_both_languages_and_names_no_value_in_vain(move: Move) -> None:
+    """OR beside the key is no write of one item to every PartiQL; IN takes brackets, or parentheses.
+
+    The brackets are PartiQL's, the parentheses a condition expression's.
+    """
     write = write_of(move)
     match write:
         case Update(change=change, values=values):
@@ -126,4 +129,5 @@ def test_every_value_that_a_move_names_is_given_and_no_condition_needs_an_or(mov
     named = {word.strip("(),") for word in said.split() if word.strip("(),").startswith(":")}
     assert named <= set(values)
     assert " OR " not in said
+    assert " IN " not in said
     assert write.key == {"pk": {"S": "J#acme#report"}, "sk": {"S": "R#1#20261201T090000Z"}}

@@ -56,7 +56,8 @@ VOIDABLE = f"{HELD} AND attribute_not_exists(#cancel_requested_at)"
 
 QUEUED_AS_SEEN = "#state = :queued AND #schedule_revision = :revision"
 
-NOT_RUNNING = "#state IN (:queued, :retrying)"
+NOT_RUNNING = "#lease_until = :zero"
+"""Awaits its outcome, and no attempt holds it."""
 
 RUNNING = "#state = :running"
 
