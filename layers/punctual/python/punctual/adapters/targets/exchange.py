@@ -212,7 +212,7 @@ class _Received:
         """Return what came, and the error that ended it."""
         if self._response is None:
             return Answer(error=error, again_in=again_in)
-        kept = self._body.kept()
+        kept = self._body.take_out()
         return Answer(
             status_code=self._response.status,
             content_type=_text(self._response.headers.get("Content-Type")),

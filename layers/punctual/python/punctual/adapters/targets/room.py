@@ -69,6 +69,11 @@ class Body:
         self._room.give_back(self._taken)
         self._rest, self._taken, self._is_cut = [], 0, True
 
-    def kept(self) -> bytes:
-        """Return what is held: `BODY_READ_MAX` bytes at most, or only the beginning."""
-        return b"".join([self._beginning, *self._rest])
+    def take_out(self) -> bytes:
+        """Return what is held: `BODY_READ_MAX` bytes at most, or only the beginning.
+
+        The room of it stays taken, since whoever has it now holds it as long as this is held.
+        """
+        whole = b"".join([self._beginning, *self._rest])
+        self._rest = []
+        return whole
