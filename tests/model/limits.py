@@ -154,18 +154,14 @@ class Limits:
         usage, token = self._usages[executor.usage], self._token(executor)
         answer = enter([LIMIT], {LIMIT.key: usage}, token, now=NINE)
         if not isinstance(answer, Entered):
-            rows = {
-                key: run
-                for key, row in zip(KEYS, state.rows, strict=True)
-                if (run := self._rows[row])
-            }
-            usage = self._protocol.strikes_off(usage, rows)
+            rows = [self._rows[row] for row in state.rows]
+            known = {run.key: run for run in rows if run is not None}
+            usage = self._protocol.strikes_off(usage, known)
             answer = enter([LIMIT], {LIMIT.key: usage}, token, now=NINE)
         forgotten = executor._replace(usage=0, known=False)
         if not isinstance(answer, Entered):
-            waits = self._put(
-                _swap(state, executor), executor.run, _wait(executor, state, self._rows)
-            )
+            wait = _wait(executor, self._rows[state.rows[executor.run]])
+            waits = self._put(_swap(state, executor), executor.run, wait)
             yield f"WAIT {executor.run}", waits
             return
         (left,) = answer.usages
@@ -238,17 +234,10 @@ class Limits:
         used = {executor.owner for executor in state.executors if executor.run == number}
         if run is not None:
             used |= {int(token) for token in (run.owner, run.finished_by) if token}
-        named = [
-            state.usage,
-            *(usage for usage, _ in state.late),
-            *(e.usage for e in state.executors),
-        ]
-        for usage in named:
-            used |= {
-                int(t.owner)
-                for t in self._usages[usage].holders
-                if t.owner and t.run == KEYS[number]
-            }
+        read = [executor.usage for executor in state.executors]
+        for usage in (state.usage, *read, *(late for late, _ in state.late)):
+            tokens = self._usages[usage].holders
+            used |= {int(t.owner) for t in tokens if t.owner and t.run == KEYS[number]}
         return next(owner for owner in range(1, 99) if owner not in used)
 
 
@@ -269,8 +258,7 @@ def _retry(executor: Executor) -> Retry:
     return Retry(key=KEYS[executor.run], owner=str(executor.owner), failure=failure)
 
 
-def _wait(executor: Executor, state: State, rows: Rows) -> Wait:
-    run = rows[state.rows[executor.run]]
+def _wait(executor: Executor, run: Run | None) -> Wait:
     return Wait(
         key=KEYS[executor.run],
         owner=str(executor.owner),

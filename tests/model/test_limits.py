@@ -41,7 +41,7 @@ STUCK = "stuck: nothing that must happen leads to an outcome"
         pytest.param(
             Protocol(names_owners=False, strikes_off=_takes_whoever_runs_for_in),
             MORE,
-            id="whoever is in is known by its run alone, so that an old attempt takes a new one out",
+            id="whoever is in is known by its run alone: an old attempt takes a new one out",
         ),
         pytest.param(
             Protocol(steps=("enter", "start", "call", "end", "leave")),
