@@ -96,15 +96,28 @@ def _cdk(aws: Ministack, *arguments: str, cwd: Path) -> None:
 
 
 def _complete(aws: Ministack, outputs: Mapping[str, str]) -> None:
-    """Do what the template says and MiniStack leaves out: items past their time are to go."""
-    client = boto3.client(
-        "dynamodb",
-        endpoint_url=aws.endpoint,
-        region_name=REGION,
-        aws_access_key_id=CREDENTIALS[0],
-        aws_secret_access_key=CREDENTIALS[1],
-    )
-    client.update_time_to_live(**TABLE.ttl_arguments(outputs["TableName"]))
+    """Do what the template says and MiniStack leaves out.
+
+    Items past their time are to go, and targets that report back are to reach the API.
+    """
+    made = {
+        service: boto3.client(
+            service,
+            endpoint_url=aws.endpoint,
+            region_name=REGION,
+            aws_access_key_id=CREDENTIALS[0],
+            aws_secret_access_key=CREDENTIALS[1],
+        )
+        for service in ("dynamodb", "lambda")
+    }
+    made["dynamodb"].update_time_to_live(**TABLE.ttl_arguments(outputs["TableName"]))
+    for function in made["lambda"].list_functions()["Functions"]:
+        variables = function["Environment"]["Variables"]
+        if "PUBLIC_URL" in variables:
+            made["lambda"].update_function_configuration(
+                FunctionName=function["FunctionName"],
+                Environment={"Variables": variables | {"PUBLIC_URL": api_address(aws, outputs)}},
+            )
 
 
 def api_address(aws: Ministack, outputs: Mapping[str, str]) -> str:

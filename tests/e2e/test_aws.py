@@ -110,6 +110,41 @@ def test_a_request_that_is_not_signed_is_turned_away(deployment: Deployment) -> 
     assert response.status == 403
 
 
+def test_a_target_that_accepted_the_work_reports_back_with_its_token_alone(
+    deployment: Deployment, target: Sink
+) -> None:
+    deployment.api.put(
+        "etl",
+        schedule={"at": instant(from_now(3))},
+        target=http(target.url) | {"completion": "callback"},
+    )
+    wait_until(lambda: of_job(target, "etl") != [], within=60)
+    (call,) = of_job(target, "etl")
+    url = call.header("Punctual-Callback-Url")
+    headers = {
+        "Authorization": f"Bearer {call.header('Punctual-Callback-Token')}",
+        "Content-Type": "application/json",
+    }
+
+    def report(what: str, body: object, **more: str) -> int:
+        response = urllib3.request(
+            "POST", f"{url}/{what}", body=json.dumps(body), headers=headers | more, retries=False
+        )
+        return response.status
+
+    assert report("heartbeat", {}) == 200
+    assert report("logs", {"lines": ["loaded 10 rows"]}) == 204
+    assert report("complete", {}, Authorization="Bearer guessed") == 401
+    assert report("complete", {"result": {"rows": 10}}) == 200
+    assert report("complete", {"result": {"rows": 10}}) == 200
+    assert report("fail", {"error": {"type": "late"}}) == 409
+
+    run = deployment.api.get(f"/v1/runs/{call.header('Punctual-Run-Id')}")
+    assert (run["state"], run["result"]["body"]) == ("succeeded", '{"rows":10}')
+    log = deployment.api.get(f"/v1/runs/{run['id']}/logs")["items"]
+    assert "loaded 10 rows" in [line["message"] for line in log]
+
+
 def test_a_create_repeated_by_many_clients_at_once_makes_one_job(
     deployment: Deployment, target: Sink
 ) -> None:
