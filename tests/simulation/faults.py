@@ -85,7 +85,7 @@ class Profile:
     """How often what happens in one seed; what is not named never does."""
 
     rates: Mapping[Kind, float]
-    focus: Focus | None = None
+    focuses: tuple[Focus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +123,9 @@ class Faults:
         """Return what happens to a call."""
         if now >= self.calm_from:
             return None
-        focus = self.profile.focus
-        if (
-            focus is not None
-            and focus.site == site
-            and self.strikes(focus.fault, name, now=now, rate=focus.rate)
-        ):
-            return focus.fault
+        for focus in self.profile.focuses:
+            if focus.site == site and self.strikes(focus.fault, name, now=now, rate=focus.rate):
+                return focus.fault
         draw = self.dice.draw("call", name)
         for fault, rate in self._calls:
             draw -= rate

@@ -68,19 +68,31 @@ class Ledger:
         return (life for life in self.lives.values() if life.partition == partition)
 
     def why_not(self, run_id: str, *, attempt: int, started_at: int, called_at: int) -> str | None:
-        """Say why an attempt that began then may not call now; None when it may."""
+        """Say why an attempt that began then may not call now; None when it may.
+
+        A request whose host stood still may be carried out once more long after its user was
+        answered; that pause or delete holds from then on, whatever the answer said.
+        """
         job, _, _ = run_id.partition(".")
         name, _, incarnation = job.partition("~")
         life = self.lives.get((f"J#{TENANT}#{name}", int(incarnation or 1)))
         if life is None:
             return "there is no such job"
-        if life.deleted_for is not None and life.deleted_for.was_granted_before(started_at):
+        if self._holds(life.deleted, life.deleted_for, at=started_at):
+            assert life.deleted_for is not None, "somebody asked for what holds"
             return f"its job had been deleted at {clock(life.deleted_for.answered_at)}"
-        for pause, resume in life.paused_for:
+        for (window, _), (pause, resume) in zip(life.pauses, life.paused_for, strict=True):
             over = resume is not None and resume.called_at <= called_at
-            if attempt == 1 and pause and pause.was_granted_before(started_at) and not over:
+            if attempt == 1 and not over and self._holds(window, pause, at=started_at):
+                assert pause is not None, "somebody asked for what holds"
                 return f"its job had been paused at {clock(pause.answered_at)}"
         return None
+
+    def _holds(self, window: Window | None, wish: Wish | None, *, at: int) -> bool:
+        """Say whether something was written, and its user told so, before an instant."""
+        if window is None or wish is None:
+            return False
+        return window.high - self.skew < at and wish.was_granted_before(at)
 
     def job_written(
         self,

@@ -106,6 +106,7 @@ class Reckoning:
                     yield from self._once(life, row, calls)
         for key in rows.keys() - self.ledger.lives.keys():
             yield "I10", f"{key} has runs and was never created"
+        yield from self._asked_for(by_run)
         yield from self._created_once()
         yield from self._lateness()
         yield from self._stopped()
@@ -122,7 +123,7 @@ class Reckoning:
         stretches: dict[tuple[str, int], list[Stretch]] = defaultdict(list)
         for (pk, sk), item in self.table.items.items():
             kind, _, rest = sk.partition("#")
-            if kind == "R":
+            if kind == "R" and "trigger" not in item:
                 slot = int(item["scheduled_at"]["N"])
                 rows[pk, int(rest.partition("#")[0])][slot] = item
             elif kind == "M":
@@ -180,6 +181,32 @@ class Reckoning:
         for slot, times in left_out.items():
             if times > 1:
                 yield "I10", f"{name}: {_time(slot)} was left out {times} times"
+
+    def _asked_for(self, by_run: Mapping[str, Sequence[Any]]) -> Iterator[Finding]:
+        """I10, I11: every run that a user was promised has its outcome, and no request made two."""
+        rows: dict[str, tuple[JobLife, Item]] = {}
+        for (pk, sk), item in self.table.items.items():
+            if sk.startswith("R#") and "trigger" in item:
+                life = self.ledger.lives[pk, int(sk.split("#")[1])]
+                rows[run_id(life, item)] = (life, item)
+        wishes = [wish for wish in self.wishes if wish.verb == "run"]
+        promised = Counter(wish.answer["id"] for wish in wishes if wish.granted)
+        for run, times in promised.items():
+            if run not in rows:
+                yield "I10", f"{run} was promised and is not there"
+            if times > 1:
+                yield "I11", f"{times} requests with keys of their own were promised {run}"
+        unsure = Counter(wish.job for wish in wishes if not wish.granted)
+        extra = Counter(_job_of(run) for run in rows.keys() - promised.keys())
+        for job, count in extra.items():
+            if count > unsure[job]:
+                yield "I11", f"{count} runs of {job} were asked for by {unsure[job]} requests"
+        for run, (life, row) in rows.items():
+            if row["state"]["S"] in {"queued", "running", "retrying"}:
+                yield "I10", f"{run} is {row['state']['S']} for ever"
+            else:
+                asked = int(row["scheduled_at"]["N"])
+                yield from self._told_truly(life, asked, row, by_run[run])
 
     def _pending_from(self, life: JobLife) -> int:
         """Return the first slot that a job which stays paused has still to hand over."""
@@ -368,6 +395,11 @@ def _has_died(row: Item) -> bool:
 def run_id(life: JobLife, row: Item) -> str:
     """Return the id of a run, by its row."""
     return f"{run_prefix(life)}{row['sk']['S'].rpartition('#')[2]}"
+
+
+def _job_of(run: str) -> str:
+    """Return the job in the id of a run."""
+    return run.partition(".")[0].partition("~")[0]
 
 
 def run_prefix(life: JobLife) -> str:

@@ -30,7 +30,7 @@ class Step:
 
     at: int
     verb: str
-    """`create`, `edit`, `pause`, `resume`, `delete` or `cancel`."""
+    """`create`, `edit`, `pause`, `resume`, `delete`, `cancel` or `run`."""
     body: Json | None = None
 
 
@@ -73,17 +73,19 @@ class Scenario:
     jobs: tuple[JobPlan, ...]
     hot: Hot | None = None
     ticks_stop: tuple[int, int] | None = None
+    purges: int = 2
+    """How often a queue loses all that it holds, if that ever happens."""
 
     @property
     def faultless(self) -> bool:
         """Whether nothing goes wrong."""
-        calm = not self.profile.rates and self.profile.focus is None
+        calm = not self.profile.rates and not self.profile.focuses
         return calm and self.manners.keys() <= {Manner.SLOW}
 
     @property
     def punctual(self) -> bool:
         """Whether nothing goes wrong that may make a run late or call it twice."""
-        calm = self.profile.rates.keys() <= TICK_MISHAPS and self.profile.focus is None
+        calm = self.profile.rates.keys() <= TICK_MISHAPS and not self.profile.focuses
         return calm and self.manners.keys() <= {Manner.SLOW}
 
     @property
@@ -102,9 +104,9 @@ def make_scenario(seed: int) -> Scenario:
     ends = begins + dice.between(6, 12, "length") * MINUTE
     calm_from = begins + (ends - begins) * 2 // 3
     weather = make_weather(seed, dice)
-    if dice.chance(0.4, "long") or Leaning.LATE_CALM in weather.leanings:
+    if dice.chance(0.15, "long") or Leaning.LATE_CALM in weather.leanings:
         # Long enough for what goes wrong with a second look.
-        calm_from = begins + dice.between(17, 22, "calm from") * MINUTE
+        calm_from = begins + dice.between(19, 24, "calm from") * MINUTE
     shards = tuple(dice.between(0, 63, "shard", n) for n in range(dice.between(1, 2, "shards")))
     makes = _Maker(
         dice=dice,
@@ -128,6 +130,7 @@ def make_scenario(seed: int) -> Scenario:
         jobs=jobs,
         hot=makes.hot(jobs) if Mishap.HOT_PARTITION in weather.profile.rates else None,
         ticks_stop=makes.ticks_stop() if Mishap.TICKS_STOP in weather.profile.rates else None,
+        purges=12 if Leaning.PURGES in weather.leanings else 2,
     )
 
 
@@ -155,6 +158,8 @@ class _Maker:
         bounded = not self.leanings and dice.chance(0.1, "bounded", number)
         first = Step(at=at, verb="create", body=self._body(number, 0, at=at, bounded=bounded))
         quiet = Leaning.QUIET in self.leanings
+        if Leaning.OUTAGE in self.leanings and number == 0:
+            return JobPlan(name=name, key=key, users=((first,),))
         if bounded or quiet or not (self.leanings or dice.chance(0.7, "changed", number)):
             return JobPlan(name=name, key=key, users=((first,),))
         last: tuple[Step, ...] = ()
@@ -164,7 +169,19 @@ class _Maker:
         users = [(first, *self._steps(number, 0, since=at, create=first), *last)]
         if dice.chance(0.35, "raced", number):
             users.append(self._steps(number, 1, since=at, create=first))
+        if dice.chance(0.3, "run now", number):
+            users.append(self._runs(number, since=at))
         return JobPlan(name=name, key=key, users=tuple(users))
+
+    def _runs(self, number: int, *, since: int) -> tuple[Step, ...]:
+        """Plan when somebody wants a run that no schedule names, with a body of its own or not."""
+        steps: list[Step] = []
+        at = since
+        for run in range(self.dice.between(1, 4, "runs", number)):
+            at += self.dice.between(1, (self.ends - since) // 2000, "run at", number, run) * SECOND
+            own = self.dice.chance(0.5, "own body", number, run)
+            steps.append(Step(at=at, verb="run", body={"body": run} if own else {}))
+        return tuple(steps)
 
     def _steps(self, number: int, user: int, *, since: int, create: Step) -> tuple[Step, ...]:
         """Plan what one user does with a job."""
@@ -174,6 +191,8 @@ class _Maker:
         for step in range(dice.between(1, 5, "steps", number, user)):
             name = (number, user, step)
             at += dice.between(1, (self.ends - since) // 3000, "pause", *name) * SECOND
+            if last == "pause" and Leaning.CATCH_UP in self.leanings:
+                at += 90 * SECOND
             if dice.chance(0.4, "on the slot", *name):
                 at = at // (10 * SECOND) * (10 * SECOND) + dice.between(-40, 40, "about", *name)
             if at >= min(self.calm_from, self.ends):
@@ -210,11 +229,14 @@ class _Maker:
         }
         if bounded:
             body["schedule"]["max_runs"] = dice.between(1, 12, "max runs", *name)
-        elif Leaning.CATCH_UP in self.leanings or dice.chance(0.25, "catches up", *name):
+        elif self.leanings & {Leaning.CATCH_UP, Leaning.OUTAGE} or dice.chance(
+            0.25, "catches up", *name
+        ):
             body["catch_up"] = dice.one_of(("latest", "none"), "catch up", *name)
         if dice.chance(0.25, "once at most", number):
             body["delivery"] = "at_most_once"
-        if Leaning.QUIET not in self.leanings and dice.chance(0.2, "slow", *name):
+        slow = Leaning.QUIET not in self.leanings and dice.chance(0.2, "slow", *name)
+        if slow or Leaning.SLOW_LANE in self.leanings:
             body["timeout_seconds"] = dice.one_of((60, 300), "timeout", *name)
         elif dice.chance(0.3, "quick", *name):
             body["timeout_seconds"] = dice.one_of((2, 10), "timeout", *name)
@@ -234,6 +256,10 @@ class _Maker:
     def _schedule(self, *name: object, at: int) -> Json:
         dice = self.dice
         kind = dice.draw("kind", *name)
+        if Leaning.OUTAGE in self.leanings:
+            # More slots than one visit hands over ahead, so that the outage makes some late.
+            every = dice.one_of((15, 20), "every", *name)
+            return {"every_seconds": every, "end_at": _text(self.ends)}
         if Leaning.EDITS in self.leanings:
             # Schedules that share slots, so that rows pass from one to the next.
             every = dice.one_of((30, 60), "every", *name)
@@ -265,6 +291,9 @@ class _Maker:
 
     def ticks_stop(self) -> tuple[int, int]:
         """Choose when there is no tick for a long while."""
+        if Leaning.OUTAGE in self.leanings:
+            begins = self.begins + self.dice.between(30, 120, "ticks stop") * SECOND
+            return begins, begins + self.dice.between(6, 9, "without ticks") * MINUTE
         begins = self.dice.between(self.begins, self.calm_from, "ticks stop")
         return begins, begins + self.dice.between(3, 60, "without ticks") * MINUTE
 

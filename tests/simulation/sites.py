@@ -55,7 +55,13 @@ def kind_of(address: Address) -> str:
         return "watch"
     if pk == "BEATS":
         return "beat"
-    for prefix, kind in (("JOB", "job"), ("P#", "content"), ("R#", "run"), ("M#", "stretch")):
+    for prefix, kind in (
+        ("JOB", "job"),
+        ("P#", "content"),
+        ("R#", "run"),
+        ("M#", "stretch"),
+        ("I#", "request"),
+    ):
         if sk.startswith(prefix):
             return kind
     return pk.partition("#")[0]
@@ -81,7 +87,7 @@ def transitions_of(operation: str, request: Json) -> Iterator[str]:
             return
 
 
-_PUTS = {"run": "INSERT", "job": "PUT JOB", "stretch": "LEAVE OUT"}
+_PUTS = {"run": "INSERT", "job": "PUT JOB", "stretch": "LEAVE OUT", "request": "REMEMBER"}
 
 _NAME = re.compile(r"#[a-z_]+")
 
@@ -140,6 +146,7 @@ _PURPOSES = {
     "CLAIM": "job.claim",
     "PARK": "job.park",
     "PUT JOB": "job.put",
+    "REMEMBER": "request.put",
     "PUT CONTENT": "content.put",
     "REVIVE CONTENT": "content.touch",
     "EXPIRE CONTENT": "content.touch",

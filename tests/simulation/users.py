@@ -179,6 +179,9 @@ def _request(plan: JobPlan, step: Step) -> Json:
             return _event("POST", "/v1/jobs", body=step.body, key=plan.key)
         case "create" | "edit":
             return _event("PUT", f"/v1/jobs/{plan.name}", body=step.body)
+        case "run":
+            key = f"{plan.name} at {step.at}"
+            return _event("POST", f"/v1/jobs/{plan.name}/runs", body=step.body, key=key)
         case "delete":
             return _event("DELETE", f"/v1/jobs/{plan.name}")
         case verb:

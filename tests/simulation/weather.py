@@ -118,15 +118,14 @@ SITES = (
 )
 """Every place where AWS is called, as `sites` names them."""
 
-PLACES = tuple((site, fault) for site in SITES for fault in Fault)
-"""Every fault at every call site, in turn."""
-
 
 class Leaning(StrEnum):
     """What a seed must have plenty of, to come to the call site that it looks at."""
 
     CATCH_UP = "catch up"
-    """Outages, and rules that leave slots out."""
+    """Pauses, and rules that leave slots out."""
+    OUTAGE = "outage"
+    """No ticks for so long that slots are left out by the next one."""
     EDITS = "edits"
     CANCELS = "cancels"
     DEATHS = "deaths"
@@ -135,6 +134,8 @@ class Leaning(StrEnum):
     LONG_WAITS = "long waits"
     QUIET = "quiet"
     """Jobs of the fast lane that users leave alone, so that executors have much to do."""
+    SLOW_LANE = "slow lane"
+    PURGES = "purges"
     LATE_CALM = "late calm"
     """Faults that go on until the second looks."""
 
@@ -150,12 +151,47 @@ _LEANINGS: Mapping[str, tuple[Leaning, ...]] = {
     "run.cancel": (Leaning.CANCELS, Leaning.LONG_WAITS),
     "content.touch": (Leaning.RECREATION,),
     "content.list": (Leaning.RECREATION,),
-    "run.read": (Leaning.LATE_CALM,),
+    "run.read": (Leaning.LATE_CALM, Leaning.CANCELS),
     "job.read": (Leaning.LATE_CALM, Leaning.EDITS),
     "watch.remove": (Leaning.LATE_CALM,),
     "watch.list": (Leaning.LATE_CALM,),
     "watch.add": (Leaning.LONG_WAITS, Leaning.LATE_CALM),
 }
+
+
+def _always(site: str, fault: Fault) -> Focus:
+    return Focus(site=site, fault=fault, rate=0.7)
+
+
+def _at_times(site: str, fault: Fault) -> Focus:
+    return Focus(site=site, fault=fault, rate=0.45)
+
+
+_BEFORE: Mapping[str, tuple[Focus, ...]] = {
+    "dispatch run.void": (_always("dispatch run.send", Fault.KILLED_BEFORE),),
+    "dispatch stretch.read": (_at_times("dispatch stretch.put", Fault.UNANSWERED),),
+    "dispatch run.revise": (_always("api watch.add", Fault.KILLED_BEFORE),),
+    "dispatch run.end": (_always("fast run.start", Fault.KILLED_AFTER),),
+    "api stretch.read": (_at_times("api stretch.put", Fault.UNANSWERED),),
+    "api run.cancel": (),
+    "fast letter.keep": (),
+    "slow letter.keep": (),
+    "dispatch stretch.put": (),
+    "dispatch stretch.list": (),
+    "dispatch run.list": (),
+    "slow run.end": (_always("slow run.start", Fault.KILLED_AFTER),),
+    "dead run.read": (_always("fast run.start", Fault.KILLED_BEFORE),),
+    "dead run.end": (_always("fast run.start", Fault.KILLED_BEFORE),),
+    "dead letter.keep": (_always("fast run.start", Fault.KILLED_BEFORE),),
+    "dead watch.add": (_always("fast job.read", Fault.KILLED_BEFORE),),
+}
+"""Call sites that are seldom come to, and what must go wrong first for some to be called at all."""
+
+PLACES = tuple((site, fault) for site in (*SITES, *_BEFORE, *_BEFORE) for fault in Fault)
+"""Every fault at every call site, in turn; those that are seldom called come three times."""
+
+_OUTAGE = frozenset({"run.list", "run.void", "stretch.list", "stretch.put", "stretch.read"})
+"""What a dispatch asks when it leaves slots out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +221,8 @@ def make_weather(seed: int, dice: Dice) -> Weather:
         return _zombies(dice)
     if kind < 0.75:
         return _doubles(dice)
+    if kind < 0.8:
+        return _late_cancels(dice)
     leanings = frozenset(
         leaning
         for leaning in Leaning
@@ -200,21 +238,32 @@ def _at_one_place(dice: Dice, site: str, fault: Fault) -> Weather:
     leanings = frozenset(_LEANINGS.get(purpose, ()))
     if function == "dead":
         rates[Mishap.IMPATIENCE] = 1.0
-        leanings |= {Leaning.DEATHS}
+        leanings = frozenset({Leaning.LATE_CALM})
+        if purpose == "watch.add":
+            leanings |= {Leaning.LONG_WAITS}
+        rates.pop(Mishap.MESSAGE_LOST, None)
+    if function == "dispatch" and purpose in _OUTAGE:
+        leanings = frozenset({Leaning.OUTAGE, Leaning.LATE_CALM})
+        rates[Mishap.TICKS_STOP] = 1.0
+    if site in {"dispatch run.end", "slow run.end"}:
+        leanings |= {Leaning.LATE_CALM}
+    if site == "dispatch run.end":
+        leanings |= {Leaning.PURGES}
+        rates[Mishap.PURGED] = 1.0
+    if function == "slow":
+        leanings |= {Leaning.SLOW_LANE}
     if purpose in {"letter.keep", "job.park"}:
         rates[Mishap.POISON] = 1.0
     if purpose == "message.hide":
         rates[Mishap.MESSAGE_DOUBLED] = 0.7
-    if Leaning.CATCH_UP in leanings and function != "api":
-        rates[Mishap.TICKS_STOP] = 1.0
     if Leaning.DEATHS in leanings:
         rates[Fault.KILLED_AFTER] = 0.08
     if Leaning.LONG_WAITS in leanings:
         manners[Manner.TOO_MANY] = 0.3
         manners[Manner.SLOW] = 0.3
-    rate = dice.one_of((0.2, 0.5), "focus rate")
-    focus = Focus(site=site, fault=fault, rate=rate)
-    return _weather(dice, rates, manners, focus=focus, leanings=leanings)
+    rate = 0.8 if site in _BEFORE else dice.one_of((0.3, 0.6), "focus rate")
+    focuses = (Focus(site=site, fault=fault, rate=rate), *_BEFORE.get(site, ()))
+    return _weather(dice, rates, manners, focuses=focuses, leanings=leanings)
 
 
 def _zombies(dice: Dice) -> Weather:
@@ -226,7 +275,9 @@ def _zombies(dice: Dice) -> Weather:
     purpose = dice.one_of(("run.settle", "run.settle", "job.read", "run.start"), "site")
     focus = Focus(site=f"{lane} {purpose}", fault=Fault.FROZEN, rate=0.4)
     leanings = frozenset({Leaning.QUIET}) if lane == "fast" else frozenset[Leaning]()
-    return _weather(dice, rates, manners, focus=focus, leanings=leanings)
+    if dice.chance(0.2, "edited"):
+        leanings = frozenset({Leaning.EDITS})
+    return _weather(dice, rates, manners, focuses=(focus,), leanings=leanings)
 
 
 def _doubles(dice: Dice) -> Weather:
@@ -238,19 +289,30 @@ def _doubles(dice: Dice) -> Weather:
     return _weather(dice, rates, manners)
 
 
+def _late_cancels(dice: Dice) -> Weather:
+    """Let whoever cancels a run read it long before, so that much may have happened since."""
+    rates, manners = _strewn(dice), _manners(dice)
+    manners[Manner.SLOW] = 0.5
+    focus = Focus(site="api run.read", fault=Fault.SLOW, rate=0.8)
+    leanings = frozenset({Leaning.CANCELS})
+    return _weather(dice, rates, manners, focuses=(focus,), leanings=leanings)
+
+
 def _weather(
     dice: Dice,
     rates: dict[Kind, float],
     manners: Mapping[Manner, float],
     *,
-    focus: Focus | None = None,
+    focuses: tuple[Focus, ...] = (),
     leanings: frozenset[Leaning] = frozenset(),
 ) -> Weather:
     if Mishap.CLOCKS_FAR_APART in rates:
         rates.pop(Mishap.CLOCKS_APART, None)
     if Mishap.POISON in rates:
         rates.pop(Mishap.PURGED, None)  # nobody could keep a body that is gone
-    return Weather(profile=Profile(rates=rates, focus=focus), manners=manners, leanings=leanings)
+    return Weather(
+        profile=Profile(rates=rates, focuses=focuses), manners=manners, leanings=leanings
+    )
 
 
 def _strewn(dice: Dice) -> dict[Kind, float]:

@@ -68,7 +68,7 @@ LOOK_AHEAD = 6 * MINUTE
 POISON = ("{{{}", '{{"v":2,"run":{}}}', '{{"v":1,"run":["a","b",{}]}}', "null {}", "\x00{}")
 """Bodies that no version wrote, each with a place for a number."""
 
-RECEIVES_OF_THE_IMPATIENT = 3
+RECEIVES_OF_THE_IMPATIENT = 2
 """Deliveries after which an impatient queue gives up on a message."""
 
 FORGOTTEN_AFTER = 31 * 24 * 60 * MINUTE
@@ -230,8 +230,8 @@ class World:
         with patch.dict(os.environ, QUIET), connected(self._host):
             if self._has(Mishap.POISON):
                 self._poison()
-            self._arrange(Mishap.PURGED, self._purge)
-            self._arrange(Mishap.REDRIVEN, self._redrive)
+            self._arrange(Mishap.PURGED, self._purge, times=self.scenario.purges)
+            self._arrange(Mishap.REDRIVEN, self._redrive, times=2)
             self.users.begin()
             self._tick_at(self.loop.now - self.loop.now % MINUTE + MINUTE)
             deadline = self.scenario.ends + CONVERGES_WITHIN
@@ -330,7 +330,7 @@ class World:
     def _poison(self) -> None:
         """Arrange what nobody can read: some bodies, and a job that is due all the time."""
         begins, until = self.scenario.begins, min(self.scenario.calm_from, self.scenario.ends)
-        for number in range(4):
+        for number in range(6):
             queue = self.queues[self.dice.one_of(("fast", "slow", "exhausted"), "poisoned", number)]
             body = self.dice.one_of(POISON, "poison", number).format(number)
             at = self.dice.between(begins, until, "poisoned at", number)
@@ -356,10 +356,10 @@ class World:
 
     # What becomes of whole queues
 
-    def _arrange(self, mishap: Mishap, what: Callable[[int], None]) -> None:
-        """Have something go wrong twice, if it ever does in this world."""
+    def _arrange(self, mishap: Mishap, what: Callable[[int], None], *, times: int) -> None:
+        """Have something go wrong now and then, if it ever does in this world."""
         until = min(self.scenario.calm_from, self.scenario.ends) - 1
-        for number in range(2 if self._has(mishap) else 0):
+        for number in range(times if self._has(mishap) else 0):
             at = self.dice.between(self.scenario.begins, until, mishap, number)
             self.loop.at(at, partial(what, number))
 

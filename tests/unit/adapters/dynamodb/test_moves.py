@@ -114,10 +114,7 @@ def test_what_another_left_is_not_taken_for_ones_own(move: Move, run: Run | None
 
 @pytest.mark.parametrize("move", MOVES, ids=lambda move: type(move).__name__)
 def test_a_move_is_said_alike_in_both_languages_and_names_no_value_in_vain(move: Move) -> None:
-    """OR beside the key is no write of one item to every PartiQL; IN takes brackets, or parentheses.
-
-    The brackets are PartiQL's, the parentheses a condition expression's.
-    """
+    """OR beside the key is no write of one item to every PartiQL; IN differs in its brackets."""
     write = write_of(move)
     match write:
         case Update(change=change, values=values):
