@@ -105,13 +105,13 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "lease-without-margin",
-        "the lease ends ten seconds before its executor does",
+        "lease-too-short",
+        "the lease ends twenty seconds before its executor does",
         _in(
             "services.execute",
             (
                 "lease_until=lives_until + LEASE_MARGIN",
-                "lease_until=lives_until - 2 * LEASE_MARGIN",
+                "lease_until=lives_until - 4 * LEASE_MARGIN",
             ),
         ),
     ),
@@ -162,6 +162,54 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        "ttl-at-start",
+        "START sets a time to live",
+        _in(
+            MOVES,
+            (
+                '        f"#starts[{END}] = :start",\n',
+                '        f"#starts[{END}] = :start",\n        "#ttl = :one",\n',
+            ),
+        ),
+    ),
+    Mutant(
+        "spent-start-again",
+        "START does not ask whether an attempt is left",
+        _in(
+            MOVES,
+            (
+                '"attribute_not_exists(#cancel_requested_at) AND #attempts_left > :zero"',
+                '"attribute_not_exists(#cancel_requested_at)"',
+            ),
+        ),
+    ),
+    Mutant(
+        "cancel-of-the-living",
+        "CANCEL does not ask whether an attempt is live",
+        _in(
+            MOVES,
+            (
+                "return _end(move.key, NOT_RUNNING, outcome)",
+                'return _end(move.key, "attribute_exists(#retry_at)", outcome)',
+            ),
+        )
+        + _in(
+            "core.runs",
+            ("if run.live(now):\n        return Refusal", "if False:\n        return Refusal"),
+        ),
+    ),
+    Mutant(
+        "void-forgets-the-cancel",
+        "VOID takes a run away though its cancel was accepted",
+        _in(
+            MOVES,
+            (
+                'VOIDABLE = f"{HELD} AND attribute_not_exists(#cancel_requested_at)"',
+                "VOIDABLE = HELD",
+            ),
+        ),
+    ),
     # What an executor decides
     Mutant(
         "job-before-start",
@@ -169,11 +217,11 @@ MUTANTS = (
         _in(
             "services.execute",
             (
-                "        answers = self._runs.move([start for _, start in starts])\n",
+                "        answers = self._runs.move([each.start for each in starts])\n",
                 (
-                    "        keys = list(dict.fromkeys(start.key.job for _, start in starts))\n"
+                    "        keys = list(dict.fromkeys(each.start.key.job for each in starts))\n"
                     "        self._early = self._jobs.read(keys)\n"
-                    "        answers = self._runs.move([start for _, start in starts])\n"
+                    "        answers = self._runs.move([each.start for each in starts])\n"
                 ),
             ),
             (
@@ -195,6 +243,16 @@ MUTANTS = (
                 "    if job is None:\n        return Ending",
             ),
         ),
+    ),
+    Mutant(
+        "old-life-is-called",
+        "an executor does not look which life of a job a run belongs to",
+        _in("core.execution", (" or job.incarnation != incarnation\n", "\n")),
+    ),
+    Mutant(
+        "left-out-is-called",
+        "an executor does not look whether the slot was left out",
+        _in("core.execution", (" or _holds(left_out, slot):", ":")),
     ),
     Mutant(
         "paused-is-called",
@@ -221,7 +279,7 @@ MUTANTS = (
     Mutant(
         "deadline-forgotten",
         "nothing is missed: a run starts however late",
-        _in("core.execution", ("if now > job.starts_by(run.scheduled_at):", "if False:")),
+        _in("core.execution", ("if now > job.starts_by(run.due_at):", "if False:")),
     ),
     Mutant(
         "missed-too-soon",
@@ -472,15 +530,42 @@ MUTANTS = (
         "every slot pays a claim of its own",
         _in("core.dispatch", ("AHEAD_SLOTS = 10", "AHEAD_SLOTS = 1")),
     ),
+    Mutant(
+        "max-runs-forgotten",
+        "a claim does not count what was handed over",
+        _in(
+            "core.dispatch",
+            (
+                "            ordinal=job.ordinal + len(walk.handed_over),\n",
+                "            ordinal=job.ordinal,\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "stretch-miscounted",
+        "a stretch counts one slot more than it leaves out",
+        _in("core.dispatch", ("count=len(slots))", "count=len(slots) + 1)")),
+    ),
     # The second look
     Mutant(
         "missing-is-nothing",
-        "the watch drops what has no row, though it is owed",
+        "the watch drops what has no row, though it is owed: a VOID clears the watch",
         _in(
             "core.watching",
             (
                 "    if run is None:\n        slot",
                 "    if run is None:\n        return Finding(verb=Verb.DROP)\n        slot",
+            ),
+        ),
+    ),
+    Mutant(
+        "left-to-a-visit",
+        "the watch leaves to a visit what is due, and looks no more",
+        _in(
+            "core.watching",
+            (
+                "            return Finding(verb=Verb.LOOK_AGAIN, look_at=look_after(max(slot, now)))",
+                "            return Finding(verb=Verb.DROP)",
             ),
         ),
     ),
@@ -534,6 +619,22 @@ MUTANTS = (
                 "        epochs=(Epoch(schedule_revision=job.schedule_revision + 1),),",
             ),
         ),
+    ),
+    Mutant(
+        "edit-moves-only-the-pointer",
+        "an edit of the slots leaves the schedule's revision and its epochs as they were",
+        _in(
+            "core.changes",
+            (
+                "        schedule_revision=job.schedule_revision + 1,\n        epochs=_with_epoch(job, at=at, now=now),\n",
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        "epoch-off-by-one",
+        "the slot at which an epoch begins belongs to the new schedule",
+        _in("core.jobs", ("or slot > epoch.since:", "or slot >= epoch.since:")),
     ),
     Mutant(
         "edit-from-nine",
@@ -667,6 +768,11 @@ MUTANTS = (
         ),
     ),
     # What it costs, and when
+    Mutant(
+        "woken-once-an-hour",
+        "ticks of an hour have the same deduplication id",
+        _in("adapters.sqs.shard_queue", ("{minute:%Y%m%dT%H%M}", "{minute:%Y%m%dT%H}")),
+    ),
     Mutant(
         "a-second-late",
         "messages are asked for a second too late",

@@ -31,7 +31,7 @@ FAILED_BY_ITSELF = "I0"
 class Verdict:
     """What became of one mutant."""
 
-    name: str
+    mutant: Mutant
     found: Violation | None = None
     """What it broke; None for one that survived."""
     seeds: int = 0
@@ -52,9 +52,9 @@ def look_for(mutant: Mutant, *, seeds: Iterable[int]) -> Verdict:
             if found := _broken_in(seed, program):
                 break
     except (Unfit, ImportError, SyntaxError, Unsupported) as error:
-        return Verdict(name=mutant.name, trouble=f"{type(error).__name__}: {error}")
+        return Verdict(mutant=mutant, trouble=f"{type(error).__name__}: {error}")
     seconds = time.process_time() - began
-    return Verdict(name=mutant.name, found=found, seeds=tried, seconds=seconds)
+    return Verdict(mutant=mutant, found=found, seeds=tried, seconds=seconds)
 
 
 def _broken_in(seed: int, program: Program) -> Violation | None:
@@ -77,17 +77,16 @@ def _holds_unchanged(seed: int) -> bool:
 
 def tell(verdicts: Iterable[Verdict], *, say: Callable[[str], object]) -> bool:
     """Tell of each verdict as it comes, and of all in the end; False if one mutant survived."""
-    stories = {mutant.name: mutant.story for mutant in MUTANTS}
     seeds: list[int] = []
     survivors: list[str] = []
     for verdict in verdicts:
-        say(f"{verdict.name}: {stories[verdict.name]}")
+        say(f"{verdict.mutant.name}: {verdict.mutant.story}")
         if verdict.trouble is not None:
             say(f"  ✗ cannot be tried: {verdict.trouble}")
-            survivors.append(verdict.name)
+            survivors.append(verdict.mutant.name)
         elif verdict.found is None:
             say(f"  ✗ survives {verdict.seeds} seeds ({verdict.seconds:.0f} s)")
-            survivors.append(verdict.name)
+            survivors.append(verdict.mutant.name)
         else:
             say(f"  ✓ in seed {verdict.seeds - 1}, after {verdict.seeds} in all: {verdict.found}")
             seeds.append(verdict.seeds)
