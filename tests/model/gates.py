@@ -213,7 +213,7 @@ class Gates:
                 opened = self._gates.number(replace(self._gates[state.gate], holder=None))
                 settling = executor._replace(at="settle")
                 yield f"{executor.run} opens", self._write(state, executor, opened, settling)
-            case "call" | "settle":
+            case _:
                 yield from self._settle(state, executor)
 
     def _start(self, state: State, executor: Executor) -> Iterator[tuple[str, State]]:
@@ -270,11 +270,10 @@ class Gates:
         match word:
             case Word.GO:
                 following = self._after("gate", forgotten)
-            case Word.WAIT if unwanted != NO_ROW:
-                following = forgotten._replace(at="cancel", holder=unwanted)
             case Word.WAIT:
-                following = forgotten._replace(at="wait")
-            case Word.YIELD:
+                at = "wait" if unwanted == NO_ROW else "cancel"
+                following = forgotten._replace(at=at, holder=unwanted)
+            case _:
                 following = forgotten._replace(at="yield")
         stands = left == executor.gate and (
             word is not Word.GO or not self._protocol.writes_when_held

@@ -145,9 +145,9 @@ class Limits:
                     )
             case "end":
                 move = _finish(executor) if executor.ends == "FINISH" else _retry(executor)
-                following = _swap(state, executor, *self._rest(executor))
-                yield f"{executor.ends} {number}", self._put(following, number, move)
-            case "leave":
+                ended = self._put(_swap(state, executor, *self._rest(executor)), number, move)
+                yield f"{executor.ends} {number}", ended
+            case _:
                 yield from self._leave(state, executor)
 
     def _enter(self, state: State, executor: Executor) -> Iterator[tuple[str, State]]:
@@ -174,7 +174,8 @@ class Limits:
         if self._usages.number(left) == executor.usage:
             yield f"{executor.run} is out", _swap(state, executor, *rest)
             return
-        yield from self._write(state, executor, left, *(rest or (None,)), forgotten, "leaves")
+        following = rest[0] if rest else None
+        yield from self._write(state, executor, left, following, forgotten, "leaves")
 
     def _write(
         self,

@@ -8,12 +8,20 @@ from punctual.core.identity import RunKey
 from punctual.core.limits import Usage, leave
 from punctual.core.runs import Run
 from tests.model.checker import explore
-from tests.model.limits import Limits, Protocol
+from tests.model.limits import Faults, Limits, Protocol
 from tests.support.clock import NINE
 
 
-def test_no_more_runs_are_called_than_a_limit_lets_in_whatever_happens() -> None:
-    verdict = explore(Limits())
+@pytest.mark.parametrize(
+    "faults",
+    [
+        pytest.param(Faults(late_write=0), id="a death, a failure"),
+        pytest.param(Faults(dies=0), id="a late write, a failure"),
+        pytest.param(Faults(), id="all of them", marks=pytest.mark.nightly),
+    ],
+)
+def test_no_more_runs_are_called_than_a_limit_lets_in_whatever_happens(faults: Faults) -> None:
+    verdict = explore(Limits(faults=faults))
 
     assert verdict.wrong is None, str(verdict)
 

@@ -32,6 +32,7 @@ def put_surely(
     if unsure:
         there = gates.gates([r.job for r in unsure.values() if isinstance(r, Gate)])
         others = gates.usages([r.key for r in unsure.values() if isinstance(r, Usage)])
-        found = {record.version for record in (*there.values(), *others.values())}
+        found = {gate.version for gate in there.values()}
+        found |= {usage.version for usage in others.values()}
         sure |= {record for version, record in unsure.items() if version in found}
     return sure

@@ -195,9 +195,9 @@ def write_of(move: Move) -> Update | Delete:
         case Cancel(ending=ending, scheduled_at=scheduled_at):
             outcome = ending_to_values(ending, by=None, scheduled_at=scheduled_at)
             return _end(move.key, NOT_RUNNING, outcome)
-        case RequestCancel(at=at, reason=None):
-            return _update(move.key, REQUEST_CANCEL, at=instant(at))
-        case RequestCancel(at=at, reason=str(reason)):
+        case RequestCancel(at=at, reason=reason):
+            if reason is None:
+                return _update(move.key, REQUEST_CANCEL, at=instant(at))
             return _update(move.key, CANCEL_FOR_A_REASON, at=instant(at), reason=text(reason))
         case Reap(now=now, ending=ending, scheduled_at=scheduled_at):
             outcome = ending_to_values(ending, by=None, scheduled_at=scheduled_at)
