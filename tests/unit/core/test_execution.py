@@ -16,7 +16,8 @@ from punctual.core.execution import (
 )
 from punctual.core.jobs import CatchUp, Epoch, JobState, Policy
 from punctual.core.retry import RetryPolicy
-from punctual.core.runs import Ending, Failure, Run, RunState
+from punctual.core.runs import Ending, Failure, Run, RunState, Trigger
+from punctual.core.strands import REPLAYS, asked_name
 from tests.support.builders import DAY, HOUR, MINUTE, SECOND, a_job, a_run, a_run_key
 from tests.support.clock import NINE
 
@@ -89,6 +90,56 @@ class TestDecide:
         epochs = (Epoch(schedule_revision=2, since=NINE),)
 
         assert decide(run, a_job(epochs=epochs), now=SLOT) is Go.CALL
+
+
+class TestARunThatWasAskedFor:
+    """No schedule named it, so that no change of a schedule takes it back."""
+
+    NAME = asked_name(REPLAYS, at=SLOT, token="a")
+
+    def asked(self, attempt: int = 1, **fields: Any) -> Run:
+        """Return a replay, asked for at the slot's time, of what was due a day before."""
+        key = a_run_key(name=self.NAME)
+        return started(attempt, slot=SLOT - DAY, key=key, trigger=Trigger.REPLAY, **fields)
+
+    def test_is_called_whatever_schedule_is_in_force(self) -> None:
+        epochs = (Epoch(schedule_revision=7, since=NINE - DAY),)
+
+        assert decide(self.asked(), a_job(epochs=epochs), now=SLOT) is Go.CALL
+        assert decide(self.asked(), a_job(state=JobState.ENDED), now=SLOT) is Go.CALL
+
+    def test_is_skipped_when_its_job_is_paused_and_goes_on_once_it_was_called(self) -> None:
+        job = a_job(state=JobState.PAUSED, paused_at=SLOT - SECOND)
+
+        ending = decide(self.asked(), job, now=SLOT)
+
+        assert isinstance(ending, Ending)
+        assert (ending.state, ending.reason) == (RunState.SKIPPED, "paused")
+        assert decide(self.asked(attempt=2), job, now=SLOT) is Go.CALL
+
+    def test_has_its_start_deadline_from_when_it_was_asked_for(self) -> None:
+        job = a_job(policy=Policy(start_deadline=MINUTE))
+
+        assert decide(self.asked(), job, now=SLOT + MINUTE) is Go.CALL
+        ending = decide(self.asked(), job, now=SLOT + MINUTE + SECOND)
+
+        assert isinstance(ending, Ending)
+        assert ending.state is RunState.MISSED
+
+    def test_waits_for_a_host_from_when_it_was_asked_for(self) -> None:
+        job = a_job(policy=Policy(retry=RetryPolicy(max_age=10 * MINUTE)))
+        error = CallError(type=ErrorType.HOST_DOWN, message="not there")
+        answer = Answer(error=error, again_in=MINUTE)
+
+        waits = postpone(self.asked(), answer, job, now=SLOT, draw=0)
+
+        assert isinstance(waits, Postponed)
+        assert waits.retry_at == SLOT + MINUTE
+
+    def test_is_left_out_by_no_rule(self) -> None:
+        job = a_job(policy=Policy(catch_up=CatchUp.NONE), resumed_at=SLOT + HOUR)
+
+        assert not may_be_left_out(self.asked(), job, now=SLOT + HOUR)
 
 
 class TestMayBeLeftOut:
