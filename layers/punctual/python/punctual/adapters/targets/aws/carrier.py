@@ -56,7 +56,7 @@ class AwsCarrier:
         answer = await self._answer(call, deadline=deadline)
         with self._room.body() as body:
             body.add(answer.body)
-            kept = body.kept()
+            kept = body.take_out()
             is_cut = answer.truncated or len(kept) < len(answer.body)
             answer = replace(answer, body=kept, truncated=is_cut)
             return await self._keeper.kept(answer, deadline=deadline)
