@@ -2,15 +2,18 @@
 
 import json
 import shlex
+import subprocess
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from threading import Barrier
+from typing import Any
 
 import pytest
 import urllib3
 
+from infra.emulator import STACK
 from infra.ministack import CREDENTIALS, REGION
 from tests.support.deployed import Deployment
 from tests.support.host import Reply, from_now, instant, punctual, wait_until
@@ -102,6 +105,41 @@ def test_the_command_line_speaks_to_it_too(deployment: Deployment) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "abandoned" in {json.loads(line)["id"] for line in done.stdout.splitlines()}
+
+
+def test_dead_letters_are_shown_and_sent_round_again(deployment: Deployment) -> None:
+    """The one that names no run comes back, with the reason why."""
+    stray = "who wrote this, and what for?"
+    deployment.send("DeadLettersQueueUrl", stray)
+
+    assert stray in [letter["body"] for letter in dead_letters(deployment, "list")]
+    assert [letter["body"] for letter in dead_letters(deployment, "redrive", "--job", "none")] == []
+    sent = dead_letters(deployment, "redrive")
+
+    assert stray in [letter["body"] for letter in sent]
+    wait_until(lambda: deployment.dead_letters().get(stray) == "the message is not JSON", within=90)
+    refused = command("dead-letters", "list", deployment=deployment, stack="nothing")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("punctual: AWS refuses: ")
+
+
+def dead_letters(deployment: Deployment, *args: str) -> list[Any]:
+    """Have letters of the deployed stack listed or sent round again; return which."""
+    done = command("dead-letters", *args, "--json", deployment=deployment, stack=STACK)
+    assert (done.returncode, done.stderr) == (0, "")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def command(*args: str, deployment: Deployment, stack: str) -> "subprocess.CompletedProcess[str]":
+    key, secret = CREDENTIALS
+    return punctual(
+        *args,
+        AWS_ACCESS_KEY_ID=key,
+        AWS_SECRET_ACCESS_KEY=secret,
+        AWS_DEFAULT_REGION=REGION,
+        AWS_ENDPOINT_URL=deployment.endpoint,
+        PUNCTUAL_STACK=stack,
+    )
 
 
 def test_a_request_that_is_not_signed_is_turned_away(deployment: Deployment) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from punctual.adapters.system import SystemClock
-from punctual.cli import cost, imports, jobs, runs, serve
+from punctual.cli import cost, dead_letters, imports, jobs, runs, serve
 from punctual.cli.client import Client, Refused, Transport, Unreachable, gateway_region
 from punctual.cli.output import Output, complain
 from punctual.cli.session import BAD, DONE, NO, BadInput, Session
@@ -49,6 +49,7 @@ app = typer.Typer(
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(runs.app, name="runs")
 app.add_typer(imports.app, name="import")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.command("serve")(serve.serve)
 app.command("cost")(cost.cost)
 
@@ -70,7 +71,11 @@ def options(
     world: _World = ctx.obj
     connect = partial(world.connect, url, sign=sigv4, region=region, profile=profile)
     ctx.obj = Session(
-        client=Client(url, connect=connect), output=Output(as_json=json), clock=world.clock
+        client=Client(url, connect=connect),
+        output=Output(as_json=json),
+        clock=world.clock,
+        region=region,
+        profile=profile,
     )
 
 

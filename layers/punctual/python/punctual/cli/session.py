@@ -27,3 +27,7 @@ class Session:
     client: Client
     output: Output
     clock: Clock
+    region: str | None = None
+    """AWS region, where the user named one."""
+    profile: str | None = None
+    """AWS profile, where the user named one."""
