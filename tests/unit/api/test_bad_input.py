@@ -542,8 +542,7 @@ def test_what_is_not_there_is_not_found(
     ("method", "path", "allowed"),
     [
         ("DELETE", "/v1/jobs", "GET, HEAD, POST"),
-        ("PATCH", "/v1/jobs/report", "DELETE, GET, HEAD, PUT"),
-        ("POST", "/v1/jobs/report", "DELETE, GET, HEAD, PUT"),
+        ("POST", "/v1/jobs/report", "DELETE, GET, HEAD, PATCH, PUT"),
         ("GET", "/v1/jobs/report/pause", "POST"),
         ("OPTIONS", "/v1/jobs", "GET, HEAD, POST"),
         ("DELETE", "/v1/jobs/report/runs", "GET, HEAD, POST"),

@@ -20,6 +20,7 @@ RUN_ID = "report.20261201T090100Z"
 ROUTES = [
     ("GET", "/v1/jobs/report", None),
     ("DELETE", "/v1/jobs/report", None),
+    ("PATCH", "/v1/jobs/report", {"name": "mine"}),
     ("POST", "/v1/jobs/report/pause", {"note": "mine"}),
     ("POST", "/v1/jobs/report/resume", None),
     ("GET", "/v1/jobs/report/upcoming", None),

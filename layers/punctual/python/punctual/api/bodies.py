@@ -18,6 +18,9 @@ DEPTH_MAX = 100
 _JSON_TYPE = re.compile(
     r'application/json\s*(;\s*charset\s*=\s*"?utf-?8"?\s*)?', flags=re.IGNORECASE
 )
+_PATCH_TYPE = re.compile(
+    r'application/(merge-patch\+)?json\s*(;\s*charset\s*=\s*"?utf-?8"?\s*)?', flags=re.IGNORECASE
+)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -39,7 +42,9 @@ def read_json(event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
     if not text:
         return None
     content_type = event.get("headers", {}).get("content-type")
-    if content_type is not None and not _JSON_TYPE.fullmatch(content_type.strip()):
+    is_patch = event["requestContext"]["http"]["method"] == "PATCH"
+    wanted = _PATCH_TYPE if is_patch else _JSON_TYPE
+    if content_type is not None and not wanted.fullmatch(content_type.strip()):
         raise UnsupportedMediaType(
             f"the body is said to be {content_type[:100]!r}: send application/json"
         )

@@ -43,6 +43,9 @@ def document(app: Resolver) -> str:
         schemas.pop(name, None)
     _drop_titles(schemas)
     for operations in value["paths"].values():
+        if "patch" in operations:
+            sent = operations["patch"]["requestBody"]["content"]
+            sent["application/merge-patch+json"] = sent["application/json"]
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _sendable(parameter["schema"])

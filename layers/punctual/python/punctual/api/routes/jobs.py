@@ -3,7 +3,8 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from contextlib import suppress
+from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Query
@@ -20,11 +21,14 @@ from punctual.api.parameters import (
     Prefix,
     Tag,
 )
+from punctual.api.patching import merged, read_as
 from punctual.api.presenters import job_view, slots_view
 from punctual.api.resolver import Resolver
 from punctual.api.schemas import JobBody, NewJobBody, PauseBody
 from punctual.api.views import JobList, JobView, Slots
+from punctual.core.changes import refuse_stale
 from punctual.core.errors import (
+    Conflict,
     FieldError,
     InvalidRequest,
     JobNotFound,
@@ -34,7 +38,7 @@ from punctual.core.identity import JOB_ID, JobKey, fingerprint, job_id_of
 from punctual.core.jobs import JobState
 from punctual.core.previews import upcoming
 from punctual.ports import Chance, Clock
-from punctual.services.jobs import Jobs, Stored
+from punctual.services.jobs import TRIES, Jobs, Stored
 
 SCOPE = "jobs"
 """Of cursors."""
@@ -126,6 +130,45 @@ def add_job_routes(
             if_match=revision_of(if_match, key),
         )
         return made(stored) if stored.created else shown(stored)
+
+    @app.patch(
+        "/v1/jobs/<job_id>",
+        summary="Change some fields of a job",
+        description=(
+            "A JSON merge patch (RFC 7386) of what GET shows: null takes a field away, which then "
+            "has its default. `application/merge-patch+json` and `application/json` are the same."
+        ),
+        tags=["jobs"],
+        operation_id="patch_job",
+        responses=answers(
+            JobView,
+            "Changed, or as it was wanted already",
+            headers=("ETag",),
+            problems=(400, 404, 409, 412, 413, 415, 422),
+        ),
+    )
+    def patch_job(
+        job_id: JobId, body: Annotated[dict[str, Any], Body()], if_match: IfMatch = None
+    ) -> Response[str]:
+        key = key_of(job_id)
+        wanted = revision_of(if_match, key)
+        for _ in range(TRIES):
+            standing = jobs.get(key)
+            refuse_stale(standing.job, wanted)
+            value = merged(job_view(standing.job, standing.content, now=clock.now()), body)
+            changed = read_as(JobBody, value, cloud=app.cloud)
+            if changed.id not in {None, job_id}:
+                raise InvalidRequest([FieldError("/id", "is not the id of the path")])
+            with suppress(RevisionConflict):  # another change came first: the patch is one of that
+                return shown(
+                    jobs.put(
+                        key,
+                        changed.to_domain(),
+                        fingerprint=fingerprint(value),
+                        if_match=standing.job.revision,
+                    )
+                )
+        raise Conflict("the job is being changed by others: try again")
 
     @app.get(
         "/v1/jobs",
