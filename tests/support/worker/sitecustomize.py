@@ -13,7 +13,9 @@ that speaks of what the file does.
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +44,14 @@ def needed(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[
             yield f"sqs:{operation.removesuffix('Batch')}", f":{queue}"
         case "secretsmanager":
             yield f"secretsmanager:{operation}", params["SecretId"]
+        case "sts":
+            yield f"sts:{operation}", params["RoleArn"]
         case _:
             yield f"{service}:{operation}", "unknown"
 
 
 def allows(statement: Mapping[str, Any], action: str, resource: str) -> bool:
-    """Say whether a statement allows an action on the resource whose ARN ends so."""
+    """Say whether a statement allows an action on the resource whose ARN is this, or ends so."""
     actions, resources = (
         value if isinstance(value, list) else [value]
         for value in (statement["Action"], statement["Resource"])
@@ -55,7 +59,7 @@ def allows(statement: Mapping[str, Any], action: str, resource: str) -> bool:
     return (
         statement["Effect"] == "Allow"
         and action in actions
-        and any(arn.endswith(resource) for arn in resources)
+        and any(arn.endswith(resource) or fnmatchcase(resource, arn) for arn in resources)
     )
 
 
@@ -96,17 +100,27 @@ def watch(folder: Path, function: str) -> None:
                 )
 
     said = {"": ""}
+    asking = threading.local()
 
     def before(params: Any, model: Any, **_: Any) -> None:
         said[model.name] = json.dumps(params, default=str)
         write("calls", operation=model.name, of=said[model.name][:OF_MAX])
-        refuse_what_the_role_may_not(model.service_model.service_name, model.name, params)
+        asking.what = (model.service_model.service_name, model.name, params)
         die_if_told(model.name, "before", said[model.name])
+
+    def before_sign(request_signer: Any, **_: Any) -> None:
+        # What is done under another role is for that role's policies to allow.
+        if request_signer._credentials.method != "assume-role":
+            refuse_what_the_role_may_not(*asking.what)
 
     def after(model: Any, **_: Any) -> None:
         die_if_told(model.name, "after", said[model.name])
 
-    handlers.BUILTIN_HANDLERS += [("provide-client-params", before), ("after-call", after)]
+    handlers.BUILTIN_HANDLERS += [
+        ("provide-client-params", before),
+        ("before-sign", before_sign),
+        ("after-call", after),
+    ]
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ and "PUNCTUAL_WATCHED" in os.environ:
