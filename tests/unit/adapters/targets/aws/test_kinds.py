@@ -61,6 +61,7 @@ class StubbedAsk:
         self.stubber = Stubber(self.client)
         self.left_behind: str | None = None
         self.leaving = False
+        self.asked: list[str] = []
         self.pauses: list[float] = []
         self.at_pause: Callable[[int], object] = lambda _: None
         """Called with the number of each pause, from 1."""
@@ -68,6 +69,7 @@ class StubbedAsk:
     async def __call__(
         self, operation: str, *, read: Callable[[Response], T], **parameters: object
     ) -> T:
+        self.asked.append(operation)
         return read(getattr(self.client, operation)(**parameters))
 
     async def pause(self, seconds: float) -> None:
@@ -416,6 +418,7 @@ class TestAnExecution:
         with ask.stubber:
             asyncio.run(closed())
             ask.stubber.assert_no_pending_responses()
+        assert ask.asked == ["start_execution"] + ["stop_execution"] * (fate != "left")
         goes_on = "the execution may go on"
         assert ask.left_behind == ("the execution was stopped" if fate == "stopped" else goes_on)
 
