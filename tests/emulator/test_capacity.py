@@ -16,17 +16,34 @@ import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
 from punctual.cli.bill import write_units
+from punctual.core.calls import HttpCall
 from punctual.core.dispatch import plan_visit
 from punctual.core.jobs import Job
+from punctual.core.records import content_ref
 from punctual.core.runs import Finish, Run, Start
 from punctual.core.schedules import At, Schedule
+from punctual.ports import Message
 from punctual.services.dispatch import Dispatch
 from tests.support.aws_engine import client, make_engine
-from tests.support.builders import HOUR, MINUTE, SECOND, a_content, a_job, a_schedule, an_ending
+from tests.support.builders import (
+    DAY,
+    HOUR,
+    MINUTE,
+    SECOND,
+    a_content,
+    a_job,
+    a_run,
+    a_schedule,
+    an_ending,
+)
 from tests.support.clock import NINE, FakeChance, FakeClock
+from tests.support.deployment import Deployment
 from tests.support.engines import Engine
+from tests.support.virtual_targets import VirtualTargets
 
 pytestmark = pytest.mark.emulator
+
+REPORTS_BACK = a_content(completion="callback")
 
 JOBS = 25
 """As many as are visited together."""
@@ -177,3 +194,34 @@ def test_writes_share_requests(ministack: str) -> None:
 
         assert bill.requests["BatchExecuteStatement"] / count <= 0.25
         assert not bill.requests.keys() & {"PutItem", "UpdateItem", "DeleteItem"}
+
+
+def test_a_run_whose_target_reports_back_costs_two_units_more_however_often_it_beats(
+    ministack: str,
+) -> None:
+    """One for the acceptance, one for the watch; then one for each heartbeat and each line."""
+    with billed(ministack, batches=False) as (engine, bill):
+        deployed = Deployment(engine=engine, targets=VirtualTargets(engine.clock))
+        job = a_job(
+            content=content_ref(REPORTS_BACK), schedule=a_schedule(DAY), next_slot=NINE + DAY
+        )
+        engine.jobs.put_content(job.key, job.content, REPORTS_BACK)
+        assert engine.jobs.create(job) is None
+        run = a_run()
+        bill.units = 0
+        engine.runs.insert([run])
+
+        deployed.execute([Message(key=run.key, receipt="its only one")])
+
+        assert bill.units == 4  # the row, its start, the acceptance, the watch
+        call = deployed.targets.calls[0][1]
+        assert isinstance(call, HttpCall)
+        token = dict(call.headers)["Punctual-Callback-Token"]
+        callbacks = deployed.make_callbacks()
+        engine.clock.advance(SECOND)
+        callbacks.heartbeat(run.key.run_id, token)
+        assert bill.units == 5
+        callbacks.log(run.key.run_id, token, texts=["loaded 10 rows"])
+        assert bill.units == 6
+        callbacks.complete(run.key.run_id, token, result="x" * 500)
+        assert bill.units == 7
