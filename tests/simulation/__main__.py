@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn
 
 from tests.simulation.program import Program
@@ -34,21 +35,29 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the command line; return 1 if a promise was broken."""
+def main(
+    arguments: Sequence[str] | None = None, *, programs: Sequence[Program] | None = None
+) -> int:
+    """Read the command line; return 1 if a promise was broken.
+
+    Args:
+        arguments: Those of the command line; None for this process's own.
+        programs: The versions to run; None for the code as it is.
+    """
     parser = Parser(prog="make sim", description=__doc__, usage="make sim SEED=7 [SHRINK=1]")
     parser.add_argument("seed", metavar="SEED", type=whole_number)
     parser.add_argument("--shrink", action="store_true", help="leave out the faults it can do with")
     options = parser.parse_args(arguments)
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever has read enough may leave
-    programs = (Program(), Program(NEIGHBOUR))
+    programs = programs or (Program(), Program(NEIGHBOUR))
     began = time.perf_counter()
     world = run_seed(options.seed, programs)
     took = time.perf_counter() - began
     violation = world.checker.violation
     if options.shrink and violation is not None:
-        shrunk = shrink(options.seed, programs, violation, tries_max=TRIES_MAX)
+        again = partial(_run_again, options.seed, programs)
+        shrunk = shrink(again, world, tries_max=TRIES_MAX)
         _tell(shrunk.world)
         print(f"\nafter {shrunk.tries} tries, {len(shrunk.faults)} of {len(world.faults.struck)}")
         print("faults are left, and are enough:")
@@ -64,6 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{world.lasted_ms / 1000:.0f} s of virtual time in {took:.2f} s")
     print(f"✗ {violation}" if violation is not None else "✓ every promise was kept")
     return 0 if violation is None else 1
+
+
+def _run_again(seed: int, programs: Sequence[Program], only: frozenset[str]) -> World:
+    return run_seed(seed, programs, only=only)
 
 
 def _tell(world: World) -> None:

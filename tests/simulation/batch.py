@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,20 +33,14 @@ class Task:
     """Whether they must have seen every fault at every call site, and every transition."""
 
 
-def carry_out(
-    task: Task, *, say: Callable[[str], object], progress: Callable[[str], object]
-) -> bool:
-    """Run the seeds and tell what they came to; return whether all is as it should be."""
+def tell(parts: Iterable[Batch], task: Task, *, say: Callable[[str], object]) -> bool:
+    """Tell what the parts of a task came to; return whether all is as it should be."""
     total = Batch()
-    began = told_at = time.monotonic()
-    for part in run_parts(task.seeds, processes=task.processes):
+    began = time.monotonic()
+    for part in parts:
         total.add(part)
         for seed, story in part.violations:
             say(f"✗ seed {seed}: {story}  (make sim SEED={seed} SHRINK=1)")
-        if time.monotonic() - told_at > PROGRESS_EVERY:
-            told_at = time.monotonic()
-            broken = len(total.violations)
-            progress(f"{total.seeds} of {len(task.seeds)} seeds, {broken} broke a promise")
     lacking = missing(total.strikes, total.facts) if task.covers else []
     for line in lacking:
         say(f"✗ not seen in any seed: {line}")
@@ -55,6 +49,19 @@ def carry_out(
     if task.covers and not lacking:
         say("seen: every fault at every call site, every transition, every reading of a refusal")
     return not total.violations and not lacking
+
+
+def _counted(
+    parts: Iterable[Batch], task: Task, *, say: Callable[[str], object]
+) -> Iterator[Batch]:
+    """Say now and then how far it is."""
+    done, told_at = 0, time.monotonic()
+    for part in parts:
+        done += part.seeds
+        if time.monotonic() - told_at > PROGRESS_EVERY:
+            told_at = time.monotonic()
+            say(f"{done} of {len(task.seeds)} seeds")
+        yield part
 
 
 def _summary(batch: Batch, *, took: float) -> Sequence[str]:
@@ -92,12 +99,10 @@ def read_task(arguments: Sequence[str] | None = None) -> Task:
 
 def main() -> int:
     """Read the command line; return 1 if anything is not as it should be."""
-    kept = carry_out(
-        read_task(),
-        say=partial(print, flush=True),
-        progress=partial(print, file=sys.stderr, flush=True),
-    )
-    return 0 if kept else 1
+    task = read_task()
+    parts = run_parts(task.seeds, processes=task.processes)
+    counted = _counted(parts, task, say=partial(print, file=sys.stderr, flush=True))
+    return 0 if tell(counted, task, say=partial(print, flush=True)) else 1
 
 
 if __name__ == "__main__":

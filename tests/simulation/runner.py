@@ -3,12 +3,11 @@
 import gc
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 
-from tests.simulation.checker import Violation
 from tests.simulation.program import Program
 from tests.simulation.scenario import make_scenario
 from tests.simulation.versions import NEIGHBOUR
@@ -61,8 +60,12 @@ def run_seeds(seeds: Iterable[int], programs: Sequence[Program]) -> Batch:
     batch = Batch()
     for seed in seeds:
         began = time.process_time()
-        world = run_seed(seed, programs)
         batch.seeds += 1
+        try:
+            world = run_seed(seed, programs)
+        except Exception as error:  # noqa: BLE001 - what is not simulated must not end a batch
+            batch.violations.append((seed, f"it cannot be simulated: {error!r}"))
+            continue
         batch.calls += world.calls
         batch.virtual_seconds += world.lasted_ms / 1000
         batch.cpu_seconds += time.process_time() - began
@@ -105,33 +108,35 @@ class Shrunk:
     tries: int
 
 
-def shrink(
-    seed: int, programs: Sequence[Program], violation: Violation, *, tries_max: int
-) -> Shrunk:
+def shrink(run: Callable[[frozenset[str]], World], world: World, *, tries_max: int) -> Shrunk:
     """Leave out faults as long as the same invariant breaks.
 
     Each fault is decided by its own name, so leaving some out changes no other. What follows from
     them may change, of course, and with it which faults there are to strike.
+
+    Args:
+        run: Runs the seed with no other faults than those named.
+        world: The seed as it broke an invariant, with all its faults.
+        tries_max: How often it is run at most.
     """
-    world = run_seed(seed, programs)
+    assert world.checker.violation is not None, "there is something to shrink"
+    invariant = world.checker.violation.invariant
     kept = [struck.name for struck in world.faults.struck]
-    tries = 0
-    size = max(1, len(kept) // 2)
-    while kept and tries < tries_max:
+    tries, size = 0, len(kept)
+    while size:
         for first in range(0, len(kept), size):
+            if tries == tries_max:
+                return Shrunk(world=world, faults=frozenset(kept), tries=tries)
             fewer = kept[:first] + kept[first + size :]
             tries += 1
-            tried = run_seed(seed, programs, only=frozenset(fewer))
+            tried = run(frozenset(fewer))
             found = tried.checker.violation
-            if found is not None and found.invariant == violation.invariant:
-                struck = {s.name for s in tried.faults.struck}
-                kept = [name for name in fewer if name in struck]
+            if found is not None and found.invariant == invariant:
+                struck_now = {struck.name for struck in tried.faults.struck}
+                kept = [name for name in fewer if name in struck_now]
                 world = tried
                 break
         else:
-            if size == 1:
-                break
-            size = max(1, size // 2)
-            continue
-        size = max(1, min(size, len(kept)))
+            size //= 2
+        size = min(size, len(kept))
     return Shrunk(world=world, faults=frozenset(kept), tries=tries)
