@@ -220,7 +220,7 @@ MUTANTS = (
                 "        answers = self._runs.move([each.start for each in starts])\n",
                 (
                     "        keys = list(dict.fromkeys(each.start.key.job for each in starts))\n"
-                    "        self._early = self._jobs.read(keys)\n"
+                    "        self._seen_before = self._jobs.read(keys)\n"
                     "        answers = self._runs.move([each.start for each in starts])\n"
                 ),
             ),
@@ -229,7 +229,7 @@ MUTANTS = (
                     "            jobs = self._jobs.read(list(dict.fromkeys(a.run.key.job for a in attempts)))\n"
                     "            for attempt in attempts:"
                 ),
-                "            jobs = self._early\n            for attempt in attempts:",
+                "            jobs = self._seen_before\n            for attempt in attempts:",
             ),
         ),
     ),
