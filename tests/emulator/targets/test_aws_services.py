@@ -372,6 +372,8 @@ class TestStepFunctions:
         )
         assert judge(call, given) is Verdict.TIMED_OUT
         assert self.executions(target) == [("report.20261201T090000Z", "ABORTED")]
+        (line,) = given.log
+        assert line.startswith("execution started: arn:aws:states:")
         answer_to(
             aws,
             an_aws_call(target, attempt=2, failed_with=(ErrorType.TIMEOUT,), timeout=2 * SECOND),

@@ -62,6 +62,7 @@ class StubbedAsk:
         self.left_behind: str | None = None
         self.leaving = False
         self.asked: list[str] = []
+        self.log: list[str] = []
         self.pauses: list[float] = []
         self.at_pause: Callable[[int], object] = lambda _: None
         """Called with the number of each pause, from 1."""
@@ -331,7 +332,7 @@ class TestAnExecution:
         answer = ask.carry(an_aws_call(MACHINE))
 
         assert (answer.error, answer.body) == (None, b'{"done":1}')
-        assert answer.log == (f"execution started: {EXECUTION}",)
+        assert ask.log == [f"execution started: {EXECUTION}"]
         assert [round(pause, 2) for pause in ask.pauses] == [
             0.25, 0.38, 0.56, 0.84, 1.27, 1.9, 2.85, 4.27, 5.0,
         ]  # fmt: skip
@@ -372,7 +373,7 @@ class TestAnExecution:
 
         assert answer.error is not None
         assert answer.error.message == "the execution ended as FAILED: Second"
-        assert answer.log == (f"execution started before: {EXECUTION}-2",)
+        assert ask.log == [f"execution found: {EXECUTION}", f"execution found: {EXECUTION}-2"]
 
     def test_one_that_we_stopped_is_followed_by_another(self, ask: StubbedAsk) -> None:
         ask.refuse("start_execution", "ExecutionAlreadyExists")

@@ -53,15 +53,6 @@ class AwsCarrier:
     async def carry(self, call: Call, *, deadline: float) -> Answer:
         """See `Carrier.carry`."""
         assert isinstance(call, AwsCall), "other calls have other carriers"
-        answer = await self._answer(call, deadline=deadline)
-        with self._room.body() as body:
-            body.add(answer.body)
-            kept = body.take_out()
-            is_cut = answer.truncated or len(kept) < len(answer.body)
-            answer = replace(answer, body=kept, truncated=is_cut)
-            return await self._keeper.kept(answer, deadline=deadline)
-
-    async def _answer(self, call: AwsCall, *, deadline: float) -> Answer:
         kind = KINDS[type(call.target)]
         ask = _Ask(
             call,
@@ -71,16 +62,14 @@ class AwsCarrier:
             deadline=deadline,
             leaving=self._leaving,
         )
-        timeout = asyncio.timeout_at(deadline)
-        try:
-            async with timeout:
-                return await kind.carry(call, ask)
-        except (Exception, asyncio.CancelledError) as fault:  # noqa: BLE001 - every end is an answer
-            if isinstance(fault, TimeoutError) and timeout.expired():
-                answer = Answer(error=_timed_out(call))
-            else:
-                answer = answer_without_result(fault)
-            return _with_rest(answer, ask.left_behind)
+        answer = await _answer(call, kind, ask, deadline=deadline)
+        answer = replace(answer, log=(*ask.log, *answer.log))
+        with self._room.body() as body:
+            body.add(answer.body)
+            kept = body.take_out()
+            is_cut = answer.truncated or len(kept) < len(answer.body)
+            answer = replace(answer, body=kept, truncated=is_cut)
+            return await self._keeper.kept(answer, deadline=deadline)
 
     def leave(self) -> None:
         """See `Carrier.leave`."""
@@ -110,6 +99,7 @@ class _Ask:
         self._deadline = deadline
         self._leaving = leaving
         self.left_behind: str | None = None
+        self.log: list[str] = []
 
     @property
     def leaving(self) -> bool:
@@ -142,6 +132,20 @@ class _Ask:
     async def pause(self, seconds: float) -> None:
         """See `Ask`."""
         await asyncio.sleep(seconds)
+
+
+async def _answer(call: AwsCall, kind: Kind, ask: _Ask, *, deadline: float) -> Answer:
+    """Carry out a call in its time, and say what came of it, whatever that is."""
+    timeout = asyncio.timeout_at(deadline)
+    try:
+        async with timeout:
+            return await kind.carry(call, ask)
+    except (Exception, asyncio.CancelledError) as fault:  # noqa: BLE001 - every end is an answer
+        if isinstance(fault, TimeoutError) and timeout.expired():
+            answer = Answer(error=_timed_out(call))
+        else:
+            answer = answer_without_result(fault)
+        return _with_rest(answer, ask.left_behind)
 
 
 def _timed_out(call: AwsCall) -> CallError:

@@ -23,6 +23,9 @@ class Ask(Protocol):
     left_behind: str | None
     """What is said of a call that is ended before its answer came, once it has been asked."""
 
+    log: list[str]
+    """Lines for the log of the run, whatever the call comes to."""
+
     @property
     def leaving(self) -> bool:
         """Whether this process ends, and another may take the run over."""

@@ -59,18 +59,19 @@ async def _execute(call: AwsCall, ask: Ask) -> Answer:
             started = await _start(target, name, ask)
             if started is not None and ":express:" in started:
                 return _not_followed()
+            ask.log.append(f"execution {'found' if started is None else 'started'}: {execution}")
             end = await _end_of(execution, ask)
         except asyncio.CancelledError:
             await _stop(call, execution, ask)
             raise
         if end.status == "SUCCEEDED":
-            return answered(end.output.encode(), log=_log(execution, started))
+            return answered(end.output.encode())
         if end.error == STOPPED_BY_US:
             continue
         if started is None and on_record:
             on_record -= 1
             continue
-        return _failed(end, log=_log(execution, started))
+        return _failed(end)
     raise AssertionError("there is always a next name")
 
 
@@ -155,12 +156,11 @@ def _seen(response: Response) -> _Seen:
     )
 
 
-def _failed(end: _Seen, *, log: tuple[str, ...]) -> Answer:
+def _failed(end: _Seen) -> Answer:
     said = printable(": ".join(part for part in (end.error, end.cause) if part))
     message = f"the execution ended as {end.status}"
     return Answer(
         status_code=200,
-        log=log,
         error=CallError(
             type=ErrorType.EXECUTION_FAILED, message=f"{message}: {said}" if said else message
         ),
@@ -170,11 +170,6 @@ def _failed(end: _Seen, *, log: tuple[str, ...]) -> Answer:
 def _not_followed() -> Answer:
     message = "an express execution was started, which nobody can follow: standard ones only"
     return Answer(error=CallError(type=ErrorType.INVALID_REQUEST, message=message))
-
-
-def _log(execution: str, started: str | None) -> tuple[str, ...]:
-    how = "started before" if started is None else "started"
-    return (f"execution {how}: {execution}",)
 
 
 def _place(target: StepFunctionsTarget) -> str:
