@@ -17,7 +17,7 @@ from infra.emulator import STACK
 from infra.ministack import CREDENTIALS, REGION
 from tests.support.deployed import Deployment
 from tests.support.host import Reply, from_now, instant, punctual, wait_until
-from tests.support.sinks import Request, Sink
+from tests.support.sinks import Request, Sink, answer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("abandoned")]
 
@@ -70,6 +70,26 @@ def test_jobs_of_every_kind_run_at_their_slots_once_each_and_say_so(
     print(f"lateness of {len(late)} starts, ms: {[round(1000 * x) for x in late]}")  # noqa: T201
     assert late[0] >= 0
     assert all(r.at >= slot(r) for r in target.requests), "nothing comes early"
+
+
+def test_targets_are_shown_secrets_and_their_long_answers_are_had_whole(
+    deployment: Deployment, target: Sink
+) -> None:
+    """From Secrets Manager, as far as the role of the executors allows; from S3."""
+    secrets = deployment.client("secretsmanager")
+    arn = secrets.create_secret(Name="punctual/acme/token", SecretString="t0ken")["ARN"]
+    numbers = list(range(100_000))
+    target.behaviour = answer(200, json.dumps(numbers).encode())
+    at = {"at": instant(from_now(1))}
+    deployment.api.put("shows", schedule=at, target=http(target.url) | {"secret_arn": arn})
+    wait_until(lambda: len(deployment.api.ended("shows")) == 1, within=90)
+    (run,) = deployment.api.ended("shows")
+
+    got = deployment.api.get(f"/v1/runs/{run['id']}/result")
+
+    assert (run["state"], run["result"]["truncated"]) == ("succeeded", False)
+    assert [r.header("Authorization") for r in of_job(target, "shows")] == ["Bearer t0ken"]
+    assert got == numbers
 
 
 def test_the_schedule_ticks_by_itself_and_health_is_well_then(deployment: Deployment) -> None:

@@ -42,6 +42,8 @@ def needed(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[
         case "sqs":
             queue = params["QueueUrl"].rpartition("/")[2]
             yield f"sqs:{operation.removesuffix('Batch')}", f":{queue}"
+        case "s3":
+            yield f"s3:{operation}", f"arn:aws:s3:::{params['Bucket']}/{params['Key']}"
         case "secretsmanager":
             yield f"secretsmanager:{operation}", params["SecretId"]
         case "sts":

@@ -195,3 +195,16 @@ def test_what_is_no_patch_cannot_be_read(api: ApiClient) -> None:
 def test_what_is_not_there_is_not_made(api: ApiClient) -> None:
     assert patch(api, WHOLE).status == 404
     assert api("PATCH", "/v1/jobs/~", {}).status == 404
+
+
+def test_a_secret_that_a_job_has_stays_and_another_tenants_is_refused(api: ApiClient) -> None:
+    arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:punctual/"
+    ours, theirs = f"{arn}{ACCOUNT}/token-a1B2c3", f"{arn}other/token-a1B2c3"
+    api("PUT", "/v1/jobs/report", WHOLE | {"target": WHOLE["target"] | {"secret_arn": ours}})
+
+    renamed = api("PATCH", "/v1/jobs/report", {"name": "Other"}, headers=PATCH_TYPE)
+    stolen = api("PATCH", "/v1/jobs/report", {"target": {"secret_arn": theirs}}, headers=PATCH_TYPE)
+
+    assert (renamed.status, renamed.json["target"]["secret_arn"]) == (200, ours)
+    assert stolen.status == 422
+    assert [error["pointer"] for error in stolen.json["errors"]] == ["/target/secret_arn"]

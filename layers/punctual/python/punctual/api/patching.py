@@ -1,5 +1,6 @@
 """Changes of some fields of a thing: JSON merge patches (RFC 7386)."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -26,13 +27,19 @@ def merged(value: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON
     return result
 
 
-def read_as(model: type[M], value: Any, *, cloud: bool) -> M:  # noqa: ANN401 - JSON
-    """Read a value as a request would be that held it.
+def read_as(
+    model: type[M],
+    value: Any,  # noqa: ANN401 - JSON
+    *,
+    cloud: bool,
+    tenant: Callable[[], str],
+) -> M:
+    """Read a value as a request would be that held it; see `Reader`.
 
     Raises:
         InvalidRequest: It is not one; the error names every field at fault.
     """
     try:
-        return model.model_validate(value, context={"cloud": cloud})
+        return model.model_validate(value, context={"cloud": cloud, "tenant": tenant})
     except ValidationError as error:
         raise InvalidRequest(field_errors(error)) from None

@@ -156,7 +156,7 @@ def add_job_routes(
             standing = jobs.get(key)
             refuse_stale(standing.job, wanted)
             value = merged(job_view(standing.job, standing.content, now=clock.now()), body)
-            changed = read_as(JobBody, value, cloud=app.cloud)
+            changed = read_as(JobBody, value, cloud=app.cloud, tenant=lambda: app.tenant)
             if changed.id not in {None, job_id}:
                 raise InvalidRequest([FieldError("/id", "is not the id of the path")])
             with suppress(RevisionConflict):  # another change came first: the patch is one of that
