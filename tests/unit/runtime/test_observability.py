@@ -108,6 +108,15 @@ def test_a_batch_is_counted_by_its_first_attempts_and_their_lateness(
     }
 
 
+def test_a_run_that_was_put_off_did_not_start(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each look of one that waits would count as a late start."""
+    waiting = a_run(state=RunState.RUNNING, attempt=1, starts=(NINE + SECOND,))
+
+    report_execute(Handled(started=[waiting], waiting=[waiting]), unreadable=0)
+
+    assert written(capsys) == {"RunsPutOff": [1.0]}
+
+
 def test_no_batch_holds_more_values_than_the_format_allows(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

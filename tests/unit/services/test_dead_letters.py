@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from punctual.core.jobs import Delivery
-from punctual.core.runs import Finish, RequestCancel, Retry, Run, RunState, Start
+from punctual.core.runs import Finish, RequestCancel, Retry, Run, RunState, Start, Wait
 from punctual.ports import DeadLetter, Message
 from punctual.services.dead_letters import UNDELIVERABLE
 from tests.support.builders import (
@@ -118,6 +118,21 @@ class TestARunThatMayYetGoOn:
         taken(deployed, lease_until=NOW - TICK)
 
         assert deployed.bury(exhausted()).watched == 1
+        assert KEY in deployed.watched()
+
+    def test_is_watched_while_it_waits_for_another_run(self, deployed: Deployment) -> None:
+        """Its message came back every few seconds, until the queue had enough of it."""
+        stored(deployed)
+        taken(deployed, lease_until=NINE + MINUTE)
+        wait = Wait(
+            key=KEY, owner="first", attempt=1, retry_at=NOW - SECOND, reason="overlap: waits for x"
+        )
+        assert deployed.engine.runs.move([wait])[0].applied
+
+        buried = deployed.bury(exhausted())
+
+        assert (buried.kept, buried.ended, buried.watched) == ([], [], 1)
+        assert the_run(deployed).waits
         assert KEY in deployed.watched()
 
     def test_is_watched_while_its_slot_or_its_retry_is_to_come(self, deployed: Deployment) -> None:

@@ -154,6 +154,11 @@ class Run:
             return None
         return self.marks[-1].heartbeat
 
+    @property
+    def waits(self) -> bool:
+        """Whether the run was put off without a call: `reason` says what it waits for."""
+        return self.state is RunState.RETRYING and self.reason is not None
+
     def live(self, now: datetime) -> bool:
         """Say whether an attempt must be presumed to be going on."""
         return (

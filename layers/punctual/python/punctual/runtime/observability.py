@@ -64,8 +64,9 @@ def report_dispatch(dispatched: Dispatched, looked: Looked, *, shards: Iterable[
 
 
 def report_execute(handled: Handled, *, unreadable: int) -> None:
-    """Report one batch of runs."""
-    first = [run for run in handled.started if run.attempt == 1]
+    """Report one batch of runs; one that was put off did not start yet."""
+    put_off = {run.key for run in handled.waiting}
+    first = [run for run in handled.started if run.attempt == 1 and run.key not in put_off]
     for run in first[:LATENESS_VALUES_MAX]:
         lateness = (run.starts[-1] - run.scheduled_at).total_seconds() * 1000
         metrics.add_metric("StartLateness", MetricUnit.Milliseconds, lateness)

@@ -106,7 +106,8 @@ def last_move(run: Run | None, *, now: datetime) -> Move | Look | None:
     """Say how a run ends whose message is exhausted.
 
     Returns:
-        The move that ends it; a look when an attempt is going on, awaited, or may yet take over;
+        The move that ends it; a look when an attempt is going on, awaited, or may yet take over, or
+        when the run waits for a gate, a limit or a host and was looked at too often for its queue;
         None when it has its outcome.
     """
     if run is None:
@@ -119,7 +120,7 @@ def last_move(run: Run | None, *, now: datetime) -> Move | Look | None:
     if refusal.kind is RefusalKind.GIVE_UP:
         return give_up(run, now=now)
     due = max(refusal.until or now, run.scheduled_at)
-    if run.state is RunState.RUNNING or due > now:
+    if run.state is RunState.RUNNING or run.waits or due > now:
         return Look(reference=Reference(run.key, run.schedule_revision), at=due + MINUTE)
     ending = Ending(
         state=RunState.FAILED,
