@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-aws check test mutants kills test-dynamodb-local bench bench-cron coverage synth openapi format lock clean
+.PHONY: help run run-aws check test mutants crashes kills test-dynamodb-local bench bench-cron coverage synth openapi format lock clean
 
 help:  ## say what there is
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ sim: .venv/ready  ## one seed of the simulation, told step by step (SEED=7)
 
 mutants: .venv/ready  ## broken versions of the code, each to be found by the simulation (ARGS=claim-first)
 	@$(BIN)/python -m tests.simulation.mutation $(ARGS)
+
+crashes: .venv/ready  ## the embedded host crashed at each of its statements (N=1000, ARGS="--seed 7")
+	@$(BIN)/python -m tests.crashes --count $(or $(N),200) $(ARGS)
 
 kills: .venv/ready  ## processes killed and held while runs go on (ARGS="--engine aws --kills 200 --runs 2000")
 	@$(BIN)/python -m tests.kills $(ARGS)
