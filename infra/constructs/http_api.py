@@ -110,8 +110,9 @@ class HttpApi(Construct):
             base.queues.slow.queue_arn,
         )
         function.allow(["secretsmanager:GetSecretValue"], self.cursor_secret.secret_arn)
-        # S3 tells nobody who may not list them that a result is gone.
-        function.allow(["s3:GetObject"], base.results.objects_arn)
+        # Targets that report back bring results, too; and S3 tells nobody who may not list them
+        # that one is gone.
+        function.allow(["s3:GetObject", "s3:PutObject"], base.results.objects_arn)
         function.allow(["s3:ListBucket"], base.results.resource.bucket_arn)
         return function
 

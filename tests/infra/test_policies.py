@@ -100,9 +100,9 @@ def test_roles_may_be_in_other_accounts_where_a_stage_says_so() -> None:
     assert set(roles) == {ROLES, "arn:AWS::Partition:iam::210987654321:role/punctual-target-*"}
 
 
-def test_executors_put_results_and_the_api_gets_them(prod: Template) -> None:
+def test_who_hears_of_results_puts_them_and_the_api_gets_them(prod: Template) -> None:
     assert actions_by_role(prod, "s3") == {
-        "api": {"s3:GetObject", "s3:ListBucket"},
+        "api": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
         "execute-fast": {"s3:PutObject"},
         "execute-slow": {"s3:PutObject"},
     }
