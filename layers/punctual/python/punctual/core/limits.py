@@ -19,7 +19,8 @@ LIMITS_MAX = 2
 """Limits of one job."""
 
 CONCURRENT_MAX = 100
-"""Runs that one limit lets in at once; about 65 bytes each, so a full one costs 7 units a write."""
+"""Runs that one limit lets in at once. Each weighs about 72 bytes of the record that every entry
+and every leave pays for: a unit holds twelve, a full limit takes eight."""
 
 RATE_MAX = 100.0
 RATE_MIN = 0.001
