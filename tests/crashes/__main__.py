@@ -1,7 +1,7 @@
 """Let the host crash, story after story: `make crashes N=1000`.
 
 The short stories crash at every statement, and their threads are held up wherever they can be; then
-long ones, each made up by a seed. With SEED only the story of that seed is carried out, and told.
+long ones, each made up by a seed. With `--seed` only the story of that seed happens, and is told.
 The exit code is 1 if a promise was broken, 2 if it is not known what is to be done.
 """
 

@@ -69,8 +69,8 @@ def _add_period(life: JobLife, body: Json, window: Window) -> None:
     if life.pauses and life.pauses[-1][1] is None:
         since = life.pauses[-1][0]  # an edit while paused counts from the pause
     period = Period(schedule=schedule, since=since, anchor=0)
-    if life.periods and life.periods[-1].since == since:
-        life.periods[-1] = period  # the earlier one was never in force
+    if life.periods and life.periods[-1].since is since:
+        life.periods[-1] = period  # an earlier edit while paused was never in force
     else:
         life.periods.append(period)
 
