@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,12 @@ import aiohttp
 TICKS = os.sysconf("SC_CLK_TCK")
 CLIENTS = 32
 """Connections that create jobs side by side."""
+
+BULK_CLIENTS = 4
+"""Of those that create many jobs with each request."""
+
+TOGETHER = 100
+"""Jobs of one request."""
 
 Schedule = Mapping[str, Any]
 """`{"at": …}`, or `{"every_seconds": 1, "start_at": …}`."""
@@ -140,25 +147,46 @@ class Host(Round):
         self,
         jobs: Mapping[str, Schedule],
         *,
-        one_by_one: bool = False,  # noqa: ARG002 - there is no other way
+        one_by_one: bool = False,
     ) -> float:
-        """See `Round.create`; a request creates one job, and many are under way at once."""
-        return asyncio.run(self._create(jobs))
+        """See `Round.create`; many requests are under way at once."""
+        target = {"type": "http", "url": self.target}
+        bodies = {j: {"schedule": schedule, "target": target} for j, schedule in jobs.items()}
+        return asyncio.run(self._put(bodies) if one_by_one else self._post(bodies))
 
-    async def _create(self, jobs: Mapping[str, Schedule]) -> float:
-        waiting = iter(jobs.items())
+    async def _put(self, bodies: Mapping[str, Any]) -> float:
+        waiting = iter(bodies.items())
 
         async def client(session: aiohttp.ClientSession) -> None:
-            for job_id, schedule in waiting:
-                body = {"schedule": schedule, "target": {"type": "http", "url": self.target}}
+            for job_id, body in waiting:
                 async with session.put(f"/v1/jobs/{job_id}", json=body) as answer:
                     if answer.status != 201:
                         raise RuntimeError(await answer.text())
 
-        connector = aiohttp.TCPConnector(limit=CLIENTS)
+        return await self._together(client, clients=CLIENTS)
+
+    async def _post(self, bodies: Mapping[str, Any]) -> float:
+        jobs = [{"id": job_id, **body} for job_id, body in bodies.items()]
+        texts = [json.dumps({"jobs": part}) for part in _parts(jobs)]
+        waiting = iter(texts)
+        headers = {"Content-Type": "application/json"}
+
+        async def client(session: aiohttp.ClientSession) -> None:
+            for text in waiting:
+                async with session.post("/v1/jobs/bulk", data=text, headers=headers) as answer:
+                    content = await answer.read()
+                    if content.count(b'"status":201') != text.count('"id"'):
+                        raise RuntimeError(content.decode()[:2000])
+
+        return await self._together(client, clients=BULK_CLIENTS)
+
+    async def _together(
+        self, client: Callable[[aiohttp.ClientSession], Awaitable[None]], *, clients: int
+    ) -> float:
+        connector = aiohttp.TCPConnector(limit=clients)
         async with aiohttp.ClientSession(self.url, connector=connector) as session:
             began = time.perf_counter()
-            await asyncio.gather(*(client(session) for _ in range(CLIENTS)))
+            await asyncio.gather(*(client(session) for _ in range(clients)))
             return time.perf_counter() - began
 
 
@@ -194,3 +222,8 @@ def instant_of(seconds: float) -> str:
 def seconds_of(instant: str) -> float:
     """Read an instant; 0 where none is told."""
     return 0.0 if instant == "-" else datetime.fromisoformat(instant).timestamp()
+
+
+def _parts(jobs: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for first in range(0, len(jobs), TOGETHER):
+        yield jobs[first : first + TOGETHER]

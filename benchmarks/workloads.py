@@ -117,16 +117,20 @@ def w4(rounds: Rounds, _: int, *, count: int = 1000) -> dict[str, Any]:
     }
 
 
-def w5(rounds: Rounds, _: int, *, count: int = 2000) -> dict[str, Any]:
-    """Create jobs of the next hour, one request each."""
+def w5(rounds: Rounds, _: int, *, count: int = 2000, together: int = 20_000) -> dict[str, Any]:
+    """Create jobs of the next hour, one request each, and then many with each request."""
     with rounds() as host:
         before = host.cpu()
         slot = {"at": instant_of(time.time() + 3600)}
         took = host.create({f"j{i}": slot for i in range(count)}, one_by_one=True)
+        between = host.cpu()
+        took_together = host.create({f"k{i}": slot for i in range(together)})
         after = host.cpu()
     return {
         "single_per_s": round(count / took, 1),
-        **after.per_thousand(since=before, count=count),
+        "bulk_per_s": round(together / took_together, 1),
+        **between.per_thousand(since=before, count=count),
+        **after.per_thousand(since=between, count=together, name="_bulk"),
     }
 
 

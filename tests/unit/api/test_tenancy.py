@@ -33,7 +33,12 @@ ROUTES = [
     ("POST", f"/v1/runs/{RUN_ID}/replay", None),
 ]
 REPORTS = ("complete", "fail", "heartbeat", "logs")
-TENANT_ROUTES = [*ROUTES, ("GET", "/v1/jobs", None), ("POST", "/v1/jobs", JOB)]
+TENANT_ROUTES = [
+    *ROUTES,
+    ("GET", "/v1/jobs", None),
+    ("POST", "/v1/jobs", JOB),
+    ("POST", "/v1/jobs/bulk", {"jobs": [JOB]}),
+]
 
 
 def everything(api: ApiClient) -> Any:

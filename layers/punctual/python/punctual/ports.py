@@ -83,6 +83,15 @@ class JobStore(Protocol):
         """
         ...
 
+    def create_new(self, jobs: Sequence[tuple[Job, Content]]) -> Sequence[bool]:
+        """Store jobs of different names, each with its content, where nothing stands or stood.
+
+        Returns:
+            For each whether it surely is stored by this call. One that is not may have no answer,
+            or be in the way itself, a tombstone included: `create` tells.
+        """
+        ...
+
     def change(self, job: Job, *, seen: Job) -> bool:
         """Replace the job if it still stands as `seen`: same revision, pointer and state.
 

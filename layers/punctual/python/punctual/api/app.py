@@ -10,6 +10,7 @@ from punctual.api.answers import refused
 from punctual.api.pagination import Cursors
 from punctual.api.resolver import Resolver
 from punctual.api.routes.asking import add_asking_routes
+from punctual.api.routes.bulk import add_bulk_routes
 from punctual.api.routes.callbacks import add_callback_routes
 from punctual.api.routes.documents import add_document_routes
 from punctual.api.routes.health import add_health_routes
@@ -100,6 +101,7 @@ def make_app(
     def resolver() -> Resolver:
         app = Resolver(tenant_of=tenant_of, cloud=cloud, readers=readers)
         add_job_routes(app, services.jobs, clock=clock, chance=chance, cursors=cursors)
+        add_bulk_routes(app, services.jobs, clock=clock, chance=chance)
         add_run_routes(app, services.runs, cursors=cursors)
         add_asking_routes(app, services.asking)
         add_callback_routes(app, services.callbacks)

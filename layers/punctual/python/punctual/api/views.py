@@ -186,6 +186,21 @@ class JobList(TypedDict):
     next_cursor: str | None
 
 
+class BulkItem(TypedDict):
+    """What became of one job of several."""
+
+    status: int
+    """That a request of its own would have had."""
+    job: NotRequired[JobView]
+    problem: NotRequired[Problem]
+
+
+class BulkList(TypedDict):
+    """What became of each, in the order of the request."""
+
+    items: list[BulkItem]
+
+
 class Slots(TypedDict):
     """Slots in their order, and in words what names them."""
 

@@ -89,7 +89,7 @@ def fingerprint(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def job_id_of(tenant: str, idempotency_key: str) -> str:
+def job_id_of(tenant: str, idempotency_key: str, *, route: str = "jobs") -> str:
     """Return the job id that a create under this key makes, so that a repeat finds it."""
-    digest = hashlib.sha256(f"{tenant}\x00jobs\x00{idempotency_key}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{tenant}\x00{route}\x00{idempotency_key}".encode()).hexdigest()
     return f"j{digest[:24]}"

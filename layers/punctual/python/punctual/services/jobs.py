@@ -1,8 +1,10 @@
 """Create, change, pause, resume and delete jobs."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import compress
 
 from punctual.core.changes import (
     HANDED_OVER_MAX,
@@ -22,8 +24,10 @@ from punctual.core.dispatch import TICK
 from punctual.core.errors import (
     Conflict,
     IdempotencyKeyReused,
+    InvalidSchedule,
     JobGone,
     JobNotFound,
+    PunctualError,
     RevisionConflict,
     StoreUnavailable,
 )
@@ -41,7 +45,7 @@ TRIES = 10
 PAGES_AT_ONCE = 10
 """Pages read for one listing whose filter leaves little; the next listing goes on from there."""
 
-__all__ = ["JobSpec", "Jobs", "Listing", "Stored"]
+__all__ = ["JobSpec", "Jobs", "Listing", "Stored", "Wanted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,17 @@ class Stored:
     """Whether this request brought it into being."""
     replayed: bool = False
     """Whether this request repeats one that brought it into being."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One job of several that are to be created; see `Jobs.create`."""
+
+    key: JobKey
+    """Of no other one among them."""
+    spec: JobSpec
+    fingerprint: str
+    repeatable: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +131,54 @@ class Jobs:
                 )
             raise Conflict(f"there is a job {key.job_id!r} already")
         raise _busy()
+
+    def create_all(self, wanted: Sequence[Wanted]) -> list[Stored | PunctualError]:
+        """Create jobs, as `create` does each, those that are new together.
+
+        Args:
+            wanted: At most so many as one request names.
+
+        Returns:
+            For each what stands after the request, or why it was not created.
+        """
+        now = self._clock.now()
+        made: dict[JobKey, tuple[Job, Content]] = {}
+        for want in wanted:
+            with suppress(InvalidSchedule):  # told below
+                content = content_ref(want.spec.content)
+                made[want.key] = (
+                    created(
+                        want.key,
+                        want.spec,
+                        content=content,
+                        fingerprint=want.fingerprint,
+                        tombstone=None,
+                        now=now,
+                    ),
+                    want.spec.content,
+                )
+        stored = self._transact(lambda: self._store_new(list(made.values())))
+        return [
+            Stored(job=made[want.key][0], content=made[want.key][1], created=True)
+            if want.key in stored
+            else self._create_or_tell(want)
+            for want in wanted
+        ]
+
+    def _store_new(self, jobs: Sequence[tuple[Job, Content]]) -> set[JobKey]:
+        """Store those that are new and hand over what is near; return their names."""
+        stored = [job for job, _ in compress(jobs, self._jobs.create_new(jobs))]
+        for job in stored:
+            self._dispatch.visit(job)
+        return {job.key for job in stored}
+
+    def _create_or_tell(self, want: Wanted) -> Stored | PunctualError:
+        try:
+            return self.create(
+                want.key, want.spec, fingerprint=want.fingerprint, repeatable=want.repeatable
+            )
+        except PunctualError as error:
+            return error
 
     def put(self, key: JobKey, spec: JobSpec, *, fingerprint: str, if_match: int | None) -> Stored:
         """Bring a job to what `spec` says, creating it if there is none.

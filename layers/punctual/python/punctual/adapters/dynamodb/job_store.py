@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import compress
 
 from punctual.adapters.dynamodb import keys
 from punctual.adapters.dynamodb.items import (
@@ -21,7 +22,7 @@ from punctual.adapters.dynamodb.items import (
     whole_seconds,
 )
 from punctual.adapters.dynamodb.table import Fate, Table, side_by_side
-from punctual.adapters.dynamodb.writes import Change, Update
+from punctual.adapters.dynamodb.writes import Change, Insert, Update
 from punctual.core.dispatch import Claim
 from punctual.core.errors import StoreUnavailable
 from punctual.core.identity import JobKey
@@ -99,6 +100,24 @@ class DynamoJobStore:
         assert answer.item is not None, "only a job that is there refuses a create"
         standing = job_from_item(answer.item)
         return None if standing == job else standing
+
+    def create_new(self, jobs: Sequence[tuple[Job, Content]]) -> Sequence[bool]:
+        """See `JobStore.create_new`; as many in one request as it carries."""
+        contents = self._table.write(
+            [
+                Insert(
+                    item=address(keys.job_partition(job.key), keys.content_sort(job.content))
+                    | {"content": content_to_value(content), "touched": number(1)}
+                )
+                for job, content in jobs
+            ]
+        )
+        ready = [answer.fate is Fate.APPLIED for answer in contents]
+        stored = self._table.write(
+            [Insert(item=job_to_item(job)) for job, _ in compress(jobs, ready)]
+        )
+        applied = iter(answer.fate is Fate.APPLIED for answer in stored)
+        return [is_ready and next(applied) for is_ready in ready]
 
     def change(self, job: Job, *, seen: Job) -> bool:
         """See `JobStore.change`."""

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import compress
 from typing import Any, TypeVar
 
 from punctual.adapters.sqlite.database import Database
@@ -85,6 +86,12 @@ _PARK = (
 
 _PUT_CONTENT = "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?)"
 
+_PUT_CONTENTS = ForRows(
+    "WITH new (tenant, job_id, ref, content) AS ({rows})"
+    " INSERT OR REPLACE INTO contents SELECT *, NULL FROM new WHERE tenant IS NOT NULL",
+    width=4,
+)
+
 _FIND_CONTENTS = ForRows(
     "WITH wanted (tenant, job_id, ref) AS ({rows})"
     " SELECT json_group_array(json_array(content, expires_at))"
@@ -120,6 +127,23 @@ class SqliteJobStore:
         self._database.execute(_REVIVE_CONTENT, (job.key.tenant, job.key.job_id, job.content))
         self._database.write(_PUT, [job_to_row(job, expires_at=None)])
         return None
+
+    def create_new(self, jobs: Sequence[tuple[Job, Content]]) -> Sequence[bool]:
+        """See `JobStore.create_new`."""
+        rows = [job_to_row(job, expires_at=None) for job, _ in jobs]
+        contents = [
+            (job.key.tenant, job.key.job_id, job.content, content_to_text(content))
+            for job, content in jobs
+        ]
+
+        def work() -> list[bool]:
+            standing = self._database.select_each(_STANDING, [row[:2] for row in rows])
+            is_new = [row[0] is None for row in standing]
+            self._database.write(_PUT_CONTENTS, list(compress(contents, is_new)))
+            self._database.write(_PUT, list(compress(rows, is_new)))
+            return is_new
+
+        return self._database.transact(work)
 
     def change(self, job: Job, *, seen: Job) -> bool:
         """See `JobStore.change`."""
