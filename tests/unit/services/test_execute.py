@@ -518,6 +518,19 @@ class TestARunThatIsPutOff:
         assert run.state is RunState.FAILED
         assert run.error == HOST_DOWN.error
 
+    def test_is_not_put_off_for_ever(self, deployed: Deployment) -> None:
+        job = a_rare_job(policy=Policy(start_deadline=5 * MINUTE))
+        deployed.targets.manner = lambda _: (HOST_DOWN, QUICK)
+
+        deployed.at(SLOT).execute(handed_over(deployed, job=job))
+        deployed.run_until(SLOT + 7 * MINUTE)
+
+        run = outcome(deployed)
+        assert (run.state, run.error, run.attempt) == (RunState.FAILED, HOST_DOWN.error, 1)
+        assert run.finished_at is not None
+        assert SLOT + 4 * MINUTE < run.finished_at <= SLOT + 5 * MINUTE
+        assert len(deployed.targets.calls) <= 16, "20 s apart, or more"
+
     def test_is_cancelled_when_nobody_wants_it_any_more(self, deployed: Deployment) -> None:
         answers = iter([HOST_DOWN])
         deployed.targets.manner = lambda _: (next(answers), 20 * SECOND)
