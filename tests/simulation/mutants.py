@@ -106,12 +106,19 @@ MUTANTS = (
     ),
     Mutant(
         "lease-too-short",
-        "the lease ends twenty seconds before its executor does",
+        "the lease ends long before its executor does, and calls do not end with it",
         _in(
             "services.execute",
             (
                 "lease_until=lives_until + LEASE_MARGIN",
-                "lease_until=lives_until - 4 * LEASE_MARGIN",
+                "lease_until=lives_until - 7 * LEASE_MARGIN",
+            ),
+        )
+        + _in(
+            "core.execution",
+            (
+                "return max(min(job.policy.timeout, left), CALL_MIN)",
+                "return max(job.policy.timeout, CALL_MIN)",
             ),
         ),
     ),
@@ -186,7 +193,7 @@ MUTANTS = (
     ),
     Mutant(
         "cancel-of-the-living",
-        "CANCEL does not ask whether an attempt is live",
+        "CANCEL ends a run while its attempt is live",
         _in(
             MOVES,
             (
@@ -196,7 +203,10 @@ MUTANTS = (
         )
         + _in(
             "core.runs",
-            ("if run.live(now):\n        return Refusal", "if False:\n        return Refusal"),
+            (
+                "    if run.state is RunState.RUNNING:\n        return RequestCancel(",
+                "    if False:\n        return RequestCancel(",
+            ),
         ),
     ),
     Mutant(
