@@ -43,6 +43,8 @@ APPLIED = (
     "PARK",
     "LEAVE OUT",
     "PUT JOB",
+    "PUT CONTENT",
+    "REMEMBER",
     "REVIVE CONTENT",
     "EXPIRE CONTENT",
 )

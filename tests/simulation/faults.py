@@ -1,5 +1,6 @@
 """What may go wrong, how often in this seed, and what did."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -78,6 +79,8 @@ class Focus:
     site: str
     fault: Fault
     rate: float
+    times_max: int | None = None
+    """How often it strikes at most; None for any number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +118,7 @@ class Faults:
     """Called with what went wrong outside of calls, in words; calls tell of their own faults."""
 
     def __post_init__(self) -> None:
+        self._focused: Counter[Focus] = Counter()
         self._calls = [
             (fault, rate) for fault, rate in self.profile.rates.items() if isinstance(fault, Fault)
         ]
@@ -124,7 +128,10 @@ class Faults:
         if now >= self.calm_from:
             return None
         for focus in self.profile.focuses:
-            if focus.site == site and self.strikes(focus.fault, name, now=now, rate=focus.rate):
+            if focus.site != site or self._focused[focus] == focus.times_max:
+                continue
+            if self.strikes(focus.fault, name, now=now, rate=focus.rate):
+                self._focused[focus] += 1
                 return focus.fault
         draw = self.dice.draw("call", name)
         for fault, rate in self._calls:

@@ -20,6 +20,9 @@ MINUTE = 60 * SECOND
 
 TENANT = "000000000000"
 
+LEAVES_OUT = frozenset({Leaning.CATCH_UP, Leaning.OUTAGE, Leaning.LONG_PAUSE})
+"""What makes users ask for catch-up rules."""
+
 FIRST_BEGIN = 1_796_115_600_000
 """2026-12-01T09:00:00Z."""
 
@@ -73,6 +76,8 @@ class Scenario:
     jobs: tuple[JobPlan, ...]
     hot: Hot | None = None
     ticks_stop: tuple[int, int] | None = None
+    reports: bool = False
+    """Whether all targets only accept the work, and report back."""
     purges: int = 2
     """How often a queue loses all that it holds, if that ever happens."""
 
@@ -80,13 +85,13 @@ class Scenario:
     def faultless(self) -> bool:
         """Whether nothing goes wrong."""
         calm = not self.profile.rates and not self.profile.focuses
-        return calm and self.manners.keys() <= {Manner.SLOW}
+        return calm and self.manners.keys() <= {Manner.SLOW} and not self.reports
 
     @property
     def punctual(self) -> bool:
         """Whether nothing goes wrong that may make a run late or call it twice."""
         calm = self.profile.rates.keys() <= TICK_MISHAPS and not self.profile.focuses
-        return calm and self.manners.keys() <= {Manner.SLOW}
+        return calm and self.manners.keys() <= {Manner.SLOW} and not self.reports
 
     @property
     def skew(self) -> int:
@@ -158,8 +163,14 @@ class _Maker:
         bounded = not self.leanings and dice.chance(0.1, "bounded", number)
         first = Step(at=at, verb="create", body=self._body(number, 0, at=at, bounded=bounded))
         quiet = Leaning.QUIET in self.leanings
-        if Leaning.OUTAGE in self.leanings and number == 0:
+        if Leaning.OUTAGE in self.leanings:
             return JobPlan(name=name, key=key, users=((first,),))
+        if Leaning.LONG_PAUSE in self.leanings:
+            pause = Step(at=at + dice.between(5, 40, "paused", number) * SECOND, verb="pause")
+            over = pause.at + dice.between(90, 240, "paused for", number) * SECOND
+            return JobPlan(
+                name=name, key=key, users=((first, pause, Step(at=over, verb="resume")),)
+            )
         if bounded or quiet or not (self.leanings or dice.chance(0.7, "changed", number)):
             return JobPlan(name=name, key=key, users=((first,),))
         last: tuple[Step, ...] = ()
@@ -169,7 +180,7 @@ class _Maker:
         users = [(first, *self._steps(number, 0, since=at, create=first), *last)]
         if dice.chance(0.35, "raced", number):
             users.append(self._steps(number, 1, since=at, create=first))
-        if dice.chance(0.3, "run now", number):
+        if Leaning.RUNS in self.leanings or dice.chance(0.3, "run now", number):
             users.append(self._runs(number, since=at))
         return JobPlan(name=name, key=key, users=tuple(users))
 
@@ -229,9 +240,7 @@ class _Maker:
         }
         if bounded:
             body["schedule"]["max_runs"] = dice.between(1, 12, "max runs", *name)
-        elif self.leanings & {Leaning.CATCH_UP, Leaning.OUTAGE} or dice.chance(
-            0.25, "catches up", *name
-        ):
+        elif self.leanings & LEAVES_OUT or dice.chance(0.25, "catches up", *name):
             body["catch_up"] = dice.one_of(("latest", "none"), "catch up", *name)
         if dice.chance(0.25, "once at most", number):
             body["delivery"] = "at_most_once"
@@ -256,7 +265,7 @@ class _Maker:
     def _schedule(self, *name: object, at: int) -> Json:
         dice = self.dice
         kind = dice.draw("kind", *name)
-        if Leaning.OUTAGE in self.leanings:
+        if self.leanings & {Leaning.OUTAGE, Leaning.LONG_PAUSE, Leaning.CANCELS}:
             # More slots than one visit hands over ahead, so that the outage makes some late.
             every = dice.one_of((15, 20), "every", *name)
             return {"every_seconds": every, "end_at": _text(self.ends)}

@@ -119,9 +119,12 @@ class Users:
             for run in listed.answer.get("items", ())
             if run["state"] in {"queued", "running", "retrying"}
         ]
+        live = [run["id"] for run in listed.answer.get("items", ()) if run["state"] == "running"]
         if runs:
             # The last of the list is the next one due.
             run = self.dice.one_of(runs[-2:], "cancelled", self._requests)
+            if live and self.dice.chance(0.6, "cancels live", self._requests):
+                run = live[0]
             self.cancels.append(run)
             self._ask(plan.name, f"cancel {run}", _event("POST", f"/v1/runs/{run}/cancel"))
 

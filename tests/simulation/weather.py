@@ -95,10 +95,13 @@ SITES = (
         for purpose in (
             "job.read",
             "content.put",
+            "content.add",
             "content.touch",
             "content.list",
             "content.read",
             "job.put",
+            "request.put",
+            "request.read",
             "stretch.list",
             "stretch.put",
             "stretch.read",
@@ -124,10 +127,14 @@ class Leaning(StrEnum):
 
     CATCH_UP = "catch up"
     """Pauses, and rules that leave slots out."""
+    LONG_PAUSE = "long pause"
+    """One that is resumed so late that slots are left out."""
     OUTAGE = "outage"
     """No ticks for so long that slots are left out by the next one."""
     EDITS = "edits"
     CANCELS = "cancels"
+    RUNS = "runs"
+    """Runs that users ask for."""
     DEATHS = "deaths"
     """Executors that die, and runs with few attempts."""
     RECREATION = "re-creation"
@@ -147,6 +154,9 @@ _LEANINGS: Mapping[str, tuple[Leaning, ...]] = {
     "run.list": (Leaning.CATCH_UP, Leaning.CANCELS),
     "run.void": (Leaning.CATCH_UP, Leaning.EDITS),
     "run.revise": (Leaning.EDITS,),
+    "content.add": (Leaning.RUNS,),
+    "request.put": (Leaning.RUNS,),
+    "request.read": (Leaning.RUNS,),
     "run.end": (Leaning.DEATHS, Leaning.CANCELS),
     "run.cancel": (Leaning.CANCELS, Leaning.LONG_WAITS),
     "content.touch": (Leaning.RECREATION,),
@@ -163,17 +173,20 @@ def _always(site: str, fault: Fault) -> Focus:
     return Focus(site=site, fault=fault, rate=0.7)
 
 
-def _at_times(site: str, fault: Fault) -> Focus:
-    return Focus(site=site, fault=fault, rate=0.45)
+def _once(site: str, fault: Fault) -> Focus:
+    return Focus(site=site, fault=fault, rate=1.0, times_max=1)
 
 
 _BEFORE: Mapping[str, tuple[Focus, ...]] = {
     "dispatch run.void": (_always("dispatch run.send", Fault.KILLED_BEFORE),),
-    "dispatch stretch.read": (_at_times("dispatch stretch.put", Fault.UNANSWERED),),
+    "dispatch stretch.read": (_once("dispatch stretch.put", Fault.UNANSWERED),),
     "dispatch run.revise": (_always("api watch.add", Fault.KILLED_BEFORE),),
     "dispatch run.end": (_always("fast run.start", Fault.KILLED_AFTER),),
-    "api stretch.read": (_at_times("api stretch.put", Fault.UNANSWERED),),
+    "api stretch.read": (_once("api stretch.put", Fault.UNANSWERED),),
     "api run.cancel": (),
+    "api content.add": (),
+    "api request.put": (),
+    "api request.read": (),
     "fast letter.keep": (),
     "slow letter.keep": (),
     "dispatch stretch.put": (),
@@ -245,6 +258,8 @@ def _at_one_place(dice: Dice, site: str, fault: Fault) -> Weather:
     if function == "dispatch" and purpose in _OUTAGE:
         leanings = frozenset({Leaning.OUTAGE, Leaning.LATE_CALM})
         rates[Mishap.TICKS_STOP] = 1.0
+    if function == "api" and purpose in _OUTAGE and purpose.startswith("stretch"):
+        leanings = frozenset({Leaning.LONG_PAUSE, Leaning.LATE_CALM})
     if site in {"dispatch run.end", "slow run.end"}:
         leanings |= {Leaning.LATE_CALM}
     if site == "dispatch run.end":
@@ -254,6 +269,9 @@ def _at_one_place(dice: Dice, site: str, fault: Fault) -> Weather:
         leanings |= {Leaning.SLOW_LANE}
     if purpose in {"letter.keep", "job.park"}:
         rates[Mishap.POISON] = 1.0
+    if purpose == "run.cancel":
+        manners = {Manner.SLOW: 0.9}
+        leanings = frozenset({Leaning.CANCELS})
     if purpose == "message.hide":
         rates[Mishap.MESSAGE_DOUBLED] = 0.7
     if Leaning.DEATHS in leanings:
