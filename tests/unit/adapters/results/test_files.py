@@ -55,6 +55,29 @@ def test_a_body_outlives_the_runs_that_name_it_and_then_goes(tmp_path: Path) -> 
     assert results.get(name) is None
 
 
+def test_what_a_death_in_the_middle_of_a_writing_left_goes_too(tmp_path: Path) -> None:
+    results = FileResults(tmp_path)
+    name = results.put(BODY)
+    left = tmp_path / "results" / name[:2] / ".left"
+    left.write_bytes(b"half of it")
+    os.utime(left, (NINE.timestamp(), NINE.timestamp()))
+    date(tmp_path, name, NINE + KEPT)
+
+    assert swept(results, NINE + KEPT + SECOND) == 1
+    assert not left.exists()
+
+
+def test_what_cannot_be_looked_at_is_passed_over(tmp_path: Path) -> None:
+    """Such as a file that was there a moment ago, and has got its name meanwhile."""
+    results = FileResults(tmp_path)
+    name = results.put(BODY)
+    (tmp_path / "results" / name[:2] / ".gone").symlink_to(tmp_path / "nowhere")
+    date(tmp_path, name, NINE)
+
+    assert swept(results, NINE + KEPT + SECOND) == 1
+    assert results.get(name) is None
+
+
 def test_a_body_that_is_put_again_is_kept_for_longer(tmp_path: Path) -> None:
     results = FileResults(tmp_path)
     name = results.put(BODY)

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import cycle
 from pathlib import Path
@@ -55,13 +56,15 @@ class FileResults:
     def sweep(self, now: datetime) -> int:
         """Delete what no run names any more, in one part of the folder; the next call has the next.
 
+        What a process left behind that died as it wrote goes, too. What cannot be deleted stays.
+
         Returns:
             How many files were deleted.
         """
         oldest = (now - KEPT).timestamp()
         swept = 0
         for path in (self._folder / next(self._next_part)).glob("*"):
-            with self._lock:
+            with self._lock, suppress(OSError):  # such as one that has just got its name
                 if path.stat().st_mtime < oldest:
                     path.unlink()
                     swept += 1
