@@ -14,6 +14,7 @@ from typing import Any
 from infra.definitions import SHARDS
 from punctual.core.identity import JobKey, RunKey
 from punctual.core.instants import epoch_ms, from_epoch_ms, parse_instant
+from tests.simulation.callbacks import Workers
 from tests.simulation.expressions import Item
 from tests.simulation.faults import Mishap
 from tests.simulation.lambdas import Died, Ended, Environment, Invocation
@@ -92,6 +93,7 @@ class Checker:
 
     table: SimulatedTable = field(init=False)
     users: Users = field(init=False)
+    workers: Workers = field(init=False)
 
     def __post_init__(self) -> None:
         self.writer: Any = None
@@ -104,6 +106,7 @@ class Checker:
         self._attempts: dict[tuple[Address, str], Attempt] = {}
         self._starts: dict[tuple[str, int], Attempt] = {}
         self._open: dict[int, Called] = {}
+        self._ends: dict[int, str] = {}
         self._keys: dict[str, str] = {}
         self._runs: dict[str, str] = {}
         self._launched: dict[str, int] = {}
@@ -187,6 +190,8 @@ class Checker:
         if holder is None:
             return
         writer = self.writer.invocation if self.writer is not None else None
+        if self.workers.speaks_for(writer, name_of(address), holder.number):
+            return
         if _is_word_of_an_attempt(after) and writer is not holder.invocation:
             self.fail(
                 "I2",
@@ -352,6 +357,8 @@ class Checker:
         self._check_key(called)
         self._check_alone(called)
         self._check_wanted(called)
+        if self._in_bound and not owner.was_frozen:
+            self.workers.call_launched(call.run_id, call.attempt, self._how_ended)
         if owner.now < slot:
             self.fail("I5", f"{call.run_id} was called {slot - owner.now} ms before its slot")
         if self._in_bound and not owner.was_frozen:
@@ -359,6 +366,12 @@ class Checker:
             if call.attempt <= last:
                 self.fail("I3", f"{call.run_id}: attempt {call.attempt} was called after {last}")
             self._launched[call.run_id] = max(last, call.attempt)
+
+    def _how_ended(self, call: Any) -> str:
+        """Return how a call that left ended; nothing while it goes on."""
+        if id(call) in self._open:
+            return ""
+        return self._ends.get(id(call), "")
 
     def _check_key(self, called: Called) -> None:
         if not called.key:
@@ -400,6 +413,8 @@ class Checker:
         if not self._in_bound or called.environment.was_frozen:
             return
         for other in self._open.values():
+            if self.workers.has_ended(other.run, other.attempt):
+                continue  # its target said so, before it answered
             if other is not called and other.run == called.run and not other.environment.was_frozen:
                 self.fail(
                     "I2",
@@ -411,6 +426,7 @@ class Checker:
         """See `targets.Witness`."""
         called = self._open.pop(id(call))
         called.over_at, called.how = self.loop.now, how
+        self._ends[id(call)] = how
         self.trace.add(called.environment.name, f"call for {call.run_id} is over: {how}")
 
     # What the platform sees
@@ -459,6 +475,11 @@ class Checker:
         )
         for invariant, story in reckoning.findings():
             self.fail(invariant, story)
+        self.workers.at_rest(self._state_of)
+
+    def _state_of(self, run: str) -> str | None:
+        states = (_state(i) for a, i in self.table.items.items() if _names(a, run))
+        return next(states, None)
 
     def long_after(self, *, calls: int, items: Collection[Address]) -> None:
         """Check that old messages brought nothing back.
@@ -472,6 +493,10 @@ class Checker:
         back = sorted(self.table.items.keys() - set(items))
         if back:
             self.fail("I10", f"{back[0]} came back with a message of a month ago")
+
+
+def _names(address: Address, run: str) -> bool:
+    return address[1].startswith("R#") and name_of(address) == run
 
 
 def name_of(address: Address) -> str:

@@ -115,7 +115,7 @@ def _transition(text: str) -> str:
 
 
 _BY_ATTRIBUTE = (
-    ("starts", "START"),
+    ("owner", "START"),
     ("failures", "RETRY"),
     ("reason", "WAIT"),
     ("cancel_requested_at", "REQUEST CANCEL"),

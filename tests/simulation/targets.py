@@ -59,6 +59,8 @@ class TargetServer:
     calm_from: int
     honours_keys: bool
     effects: list[Effect] = field(default_factory=list)
+    accept: Callable[[Any], None] = lambda _: None
+    """Told of every call that arrives and whose target is to report back."""
 
     def __post_init__(self) -> None:
         self._seen: set[str] = set()
@@ -95,10 +97,12 @@ class TargetServer:
             Manner.REJECTS,
         }:
             return
+        call = exchange.call
+        if any(name.lower() == "punctual-callback-token" for name, _ in call.headers):
+            self.accept(call)
         if self.honours_keys and key in self._seen:
             return
         self._seen.add(key)
-        call = exchange.call
         self.effects.append(
             Effect(at=self.loop.now, key=key, run_id=call.run_id, attempt=call.attempt)
         )

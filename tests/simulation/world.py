@@ -14,6 +14,7 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from infra import definitions
 from infra.definitions import DEAD_LETTERS, QUEUES, SHARDS, TABLE
 from punctual.core.instants import format_instant, from_epoch_ms
+from tests.simulation.callbacks import Worker, Workers
 from tests.simulation.checker import Checker
 from tests.simulation.clients import ADDRESS, Reply, connected, make_client
 from tests.simulation.coverage import facts_of
@@ -212,6 +213,17 @@ class World:
             trace=self.trace,
         )
         self.checker.users = self.users
+        self.workers = Workers(
+            loop=self.loop,
+            dice=self.dice,
+            faults=self.faults,
+            scenario=scenario,
+            trace=self.trace,
+            api=self._report_to_api,
+            fail=self.checker.fail,
+        )
+        self.checker.workers = self.workers
+        self.server.accept = self.workers.accept
         self._writing: AwsCall | None = None
         self.rested_at: int | None = None
         """When nothing was left to be done; None if it never came to that."""
@@ -251,6 +263,7 @@ class World:
                 if invocation.strand is not None:
                     invocation.strand.kill()
             self.users.leave()
+            self.workers.leave()
             for environment in self.lambdas.all_environments:
                 # The API keeps nothing of what it did, and takes long to start.
                 if environment.function.name == "api" and (process := environment.release()):
@@ -471,6 +484,10 @@ class World:
     def _call_api(self, event: Json, wish: Wish, then: Callable[[Ended], None]) -> None:
         invocation = self.lambdas.invoke(self.functions["api"], event, then)
         self.checker.serves(invocation, wish)
+
+    def _report_to_api(self, event: Json, worker: Worker, then: Callable[[Ended], None]) -> None:
+        invocation = self.lambdas.invoke(self.functions["api"], event, then)
+        self.workers.serves[invocation] = worker
 
     # The network
 

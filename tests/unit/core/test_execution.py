@@ -16,7 +16,7 @@ from punctual.core.execution import (
 )
 from punctual.core.jobs import CatchUp, Epoch, JobState, Policy
 from punctual.core.retry import RetryPolicy
-from punctual.core.runs import Ending, Failure, Run, RunState, Trigger
+from punctual.core.runs import Ending, Failure, Mark, Run, RunState, Trigger
 from punctual.core.strands import REPLAYS, asked_name
 from tests.support.builders import DAY, HOUR, MINUTE, SECOND, a_job, a_run, a_run_key
 from tests.support.clock import NINE
@@ -58,6 +58,15 @@ class TestDecide:
 
         assert decide(started(), job, now=SLOT) is Go.VOID
         assert decide(started(attempt=2), job, now=SLOT) is Go.VOID
+
+    def test_a_slot_whose_target_accepted_the_work_is_not_undone(self) -> None:
+        """It fell silent, so another attempt follows, whatever became of the schedule meanwhile."""
+        run = started(attempt=2, marks=(Mark("first", MINUTE), Mark("second")))
+        epochs = (Epoch(schedule_revision=1), Epoch(schedule_revision=2, since=NINE))
+        paused = a_job(state=JobState.PAUSED, paused_at=SLOT - SECOND)
+
+        assert decide(run, a_job(epochs=epochs), now=SLOT + MINUTE) is Go.CALL
+        assert decide(run, paused, now=SLOT + MINUTE) is Go.CALL
 
     def test_a_slot_before_the_pause_is_skipped_unless_it_had_begun(self) -> None:
         job = a_job(state=JobState.PAUSED, paused_at=SLOT + SECOND)

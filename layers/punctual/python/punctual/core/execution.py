@@ -40,7 +40,7 @@ def decide(
         return Ending(state=RunState.CANCELLED, at=now, reason="deleted")
     slot = run.key.slot
     # A run that failed once was called: that cannot be undone, so it goes on to its outcome.
-    if slot is not None and not run.failures:
+    if slot is not None and not _was_called(run):
         if job.in_force(slot) != run.schedule_revision:
             return Go.VOID
         if _paused_before(job, slot) or _holds(left_out, slot):
@@ -56,14 +56,20 @@ def decide(
     return Go.CALL
 
 
+def _was_called(run: Run) -> bool:
+    """Say whether a target is known to have been called for the run."""
+    return bool(run.failures) or any(mark.heartbeat is not None for mark in run.marks)
+
+
 def _silent_before(run: Run) -> timedelta | None:
     """Return how long the last attempt might be silent, if this one follows upon its silence.
 
     Its retry was granted by nobody, so that how old a run may be is still to be asked.
     """
-    if len(run.marks) < 2 or any(failure.attempt == run.attempt - 1 for failure in run.failures):
+    *_, before = (None, *run.marks[:-1])
+    if before is None or any(failure.attempt == run.attempt - 1 for failure in run.failures):
         return None
-    return run.marks[-2].heartbeat
+    return before.heartbeat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
