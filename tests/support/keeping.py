@@ -5,8 +5,8 @@ from typing import Any
 
 from punctual.adapters.system import SystemClock
 from punctual.adapters.targets.http import HttpTargets
-from punctual.core.calls import result_name
 from punctual.core.errors import StoreUnavailable
+from punctual.core.identity import result_name
 from punctual.core.secrets import SecretMissing
 
 BEARER = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:punctual/acme/bearer-a1B2c3"

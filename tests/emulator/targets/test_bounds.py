@@ -18,8 +18,8 @@ from punctual.core.calls import (
     Answer,
     CallError,
     ErrorType,
-    result_name,
 )
+from punctual.core.identity import result_name
 from tests.emulator.targets.conftest import OpenTargets
 from tests.support.calls import a_call, answer_to, answers_to
 from tests.support.keeping import MemoryResults

@@ -1,6 +1,5 @@
 """What one attempt sends to a target, what comes back, and what that means for the run."""
 
-import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,11 +15,6 @@ BODY_KEPT_MAX = 500
 
 BODY_READ_MAX = 1_000_000
 """Bytes of an answer's body that are read at all; a longer answer is cut off, not awaited."""
-
-def result_name(body: bytes) -> str:
-    """Return the name that a body is kept under: 32 hexadecimal digits that follow from it."""
-    return hashlib.sha256(body).hexdigest()[:32]
-
 
 RETRY_AFTER_MAX = timedelta(days=14)
 """A longer `Retry-After` counts as this much: no run is retried at a greater age."""

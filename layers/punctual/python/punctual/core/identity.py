@@ -1,4 +1,4 @@
-"""Names of jobs and runs, and fingerprints of requests."""
+"""Names of jobs, runs and long results, and fingerprints of requests."""
 
 import hashlib
 import json
@@ -93,3 +93,8 @@ def job_id_of(tenant: str, idempotency_key: str, *, route: str = "jobs") -> str:
     """Return the job id that a create under this key makes, so that a repeat finds it."""
     digest = hashlib.sha256(f"{tenant}\x00{route}\x00{idempotency_key}".encode()).hexdigest()
     return f"j{digest[:24]}"
+
+
+def result_name(body: bytes) -> str:
+    """Return the name that a long result is kept under: 32 hexadecimal digits made from it."""
+    return hashlib.sha256(body).hexdigest()[:32]

@@ -8,8 +8,8 @@ from itertools import cycle
 from pathlib import Path
 from threading import Lock
 
-from punctual.core.calls import result_name
 from punctual.core.errors import StoreUnavailable
+from punctual.core.identity import result_name
 from punctual.core.runs import HISTORY_KEPT
 
 FOLDER = "results"

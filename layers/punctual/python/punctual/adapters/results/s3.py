@@ -5,8 +5,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from punctual.core.calls import result_name
 from punctual.core.errors import StoreUnavailable
+from punctual.core.identity import result_name
 
 PREFIX = "results/"
 
