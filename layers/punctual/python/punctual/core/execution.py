@@ -66,10 +66,10 @@ def _silent_before(run: Run) -> timedelta | None:
 
     Its retry was granted by nobody, so that how old a run may be is still to be asked.
     """
-    *_, before = (None, *run.marks[:-1])
-    if before is None or any(failure.attempt == run.attempt - 1 for failure in run.failures):
+    earlier = run.marks[:-1]
+    if not earlier or any(failure.attempt == run.attempt - 1 for failure in run.failures):
         return None
-    return before.heartbeat
+    return earlier[-1].heartbeat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
