@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from punctual.core.errors import RunNotFound
-from punctual.core.identity import JOB_ID, JobKey, RunKey, fingerprint, job_id_of, parse_run_id
+from punctual.core.identity import (
+    JOB_ID,
+    JobKey,
+    RunKey,
+    fingerprint,
+    job_id_of,
+    parse_run_id,
+    result_name,
+)
 from punctual.core.instants import from_epoch_ms
 
 REPORT = JobKey("acme", "report")
@@ -76,3 +84,8 @@ def test_an_idempotency_key_names_a_job_of_its_tenant_alone() -> None:
     assert mine == job_id_of("acme", "key")
     assert mine != others
     assert JOB_ID.fullmatch(mine)
+
+
+def test_a_long_result_is_named_by_what_is_in_it() -> None:
+    assert result_name(b"") == "e3b0c44298fc1c149afbf4c8996fb924"
+    assert result_name(b"a") != result_name(b"b")
