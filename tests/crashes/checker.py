@@ -145,6 +145,7 @@ class Checker:
         headers = {name.lower(): value for name, value in call.headers}
         called = Called(
             number=len(outside.calls) + 1,
+            job=headers["punctual-job-id"],
             run=call.run_id,
             attempt=call.attempt,
             key=headers["idempotency-key"],
@@ -159,6 +160,8 @@ class Checker:
             raise Broken("durable", f"{name} is called, and what is committed is {row}")
         if any(other.run == called.run for other in self._open.values()):
             raise Broken("I2", f"{name} is called while another attempt is")
+        if self._is_alone(run.job) and any(o.job == called.job for o in self._open.values()):
+            raise Broken("overlap", f"{name} is called while another run of its job is")
         if any(o.run == called.run and o.attempt >= called.attempt for o in outside.calls):
             raise Broken("I3", f"{name} is called after an attempt of that number or a later one")
         if called.key != called.run:
@@ -191,6 +194,11 @@ class Checker:
                 paused = False
         if paused and called.attempt == 1:
             raise Broken("I6", f"{name} is called though its job was paused before it started")
+
+    def _is_alone(self, job: str) -> bool:
+        """Say whether one run of a job is to be called at a time."""
+        bodies = [wish.body for wish in self._outside.wishes if wish.job == job and wish.body]
+        return bool(bodies) and all(body.get("overlap", "allow") != "allow" for body in bodies)
 
     def _lives_before(self, delete: Wish, run: RunKey) -> bool:
         """Say whether a run's life is one that a delete ended."""

@@ -200,6 +200,17 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "gate-stolen",
+        "a run takes the gate from the one that holds it",
+        _in(
+            "core.gates",
+            (
+                "    if holder is None:\n        return replace(gate, holder",
+                "    if True:\n        return replace(gate, holder",
+            ),
+        ),
+    ),
+    Mutant(
         "claim-unasked",
         "CLAIM asks neither where the pointer is nor which revision the job has",
         _in(JOB_STORE, ("row[1:] == _expected(claim) for claim", "row[0] is not None for claim")),

@@ -39,6 +39,7 @@ class Called(NamedTuple):
     """A call as the target saw it."""
 
     number: int
+    job: str
     run: str
     attempt: int
     key: str

@@ -204,7 +204,9 @@ def _untrue(
             deadline = min(body.get("start_deadline_seconds", 3600) for body in life.bodies)
             if _instant(told["finished_at"]) <= max(slot, life.created.low) + 1000 * deadline:
                 return "its start deadline was not over"
-        case "skipped" if not life.pauses:
+        case "skipped" if told["reason"] == "overlap" and not _has_rule(life):
+            return "its job lets runs overlap"
+        case "skipped" if told["reason"] != "overlap" and not life.pauses:
             return "its job was never paused"
         case "cancelled" if life.deleted is None and not _is_cancelled(outside, life, told["id"]):
             return "nobody cancelled it or deleted its job"
@@ -215,6 +217,10 @@ def _untrue(
         case _:
             pass
     return None
+
+
+def _has_rule(life: JobLife) -> bool:
+    return any(body.get("overlap", "allow") != "allow" for body in life.bodies)
 
 
 def _instant(written: str) -> int:

@@ -194,6 +194,11 @@ OUTAGE = Story(
     down_for=150 * SECOND,
 )
 
+OVERLAPPING = Story(
+    users=(put("overlapping", job(every(10, since=0.5, until=1), overlap="skip")),),
+    manners={Manner.SLOW: 0.8},
+)
+
 SHORT: Mapping[str, Story] = {
     "once": ONCE,
     "twice": TWICE,
@@ -206,6 +211,7 @@ SHORT: Mapping[str, Story] = {
     "cancelled": CANCELLED,
     "re-created": RE_CREATED,
     "outage": OUTAGE,
+    "overlapping": OVERLAPPING,
 }
 """Stories short enough to crash at every place of each."""
 
