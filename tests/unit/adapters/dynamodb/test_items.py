@@ -11,23 +11,27 @@ from punctual.adapters.dynamodb.items import (
     beat_to_item,
     due_job_from_item,
     ending_to_values,
+    failure_to_value,
+    instant,
     is_expired,
     job_from_item,
     job_to_item,
-    number,
     run_from_item,
     run_to_item,
     seconds,
+    start_to_value,
     stretch_from_item,
     stretch_to_item,
+    text,
     watch_row_from_item,
     watch_row_to_item,
     whole_seconds,
 )
+from punctual.core.callbacks import owner_of
 from punctual.core.calls import BODY_KEPT_MAX
 from punctual.core.jobs import Delivery, Epoch, Job, JobState, Lane, Policy
 from punctual.core.records import UnreadableRecord
-from punctual.core.runs import Run, Trigger
+from punctual.core.runs import Run, Trigger, mark_of
 from punctual.core.watching import Look, Reference, WatchRow, pack
 from punctual.ports import Beat
 from tests.support.builders import (
@@ -36,6 +40,7 @@ from tests.support.builders import (
     MINUTE,
     TICK,
     a_due_job,
+    a_failure,
     a_job,
     a_job_key,
     a_result,
@@ -48,6 +53,8 @@ from tests.support.builders import (
 )
 from tests.support.clock import NINE
 from tests.support.item_size import UNIT_BYTES, item_bytes
+
+OWNER = owner_of("a token")
 
 OPEN_ONLY = {"owner", "lease_until", "retry_at"}
 """What an outcome takes away."""
@@ -149,19 +156,36 @@ def test_an_ordinary_job_and_run_are_written_for_one_unit() -> None:
     assert item_bytes(job_to_item(job)) <= UNIT_BYTES
 
     run = a_run(key=a_run_key(NINE + TICK, job_id="j" * 64, tenant="123456789012"))
-    started = {"owner": {"S": "o" * 22}, "starts": {"L": [number(10**12)]}}
-    ended = ending_to_values(an_ending(), by="o" * 22, scheduled_at=NINE)
+    started = {"owner": text(OWNER), "starts": {"L": [start_to_value(NINE, mark_of(OWNER))]}}
+    ended = ending_to_values(an_ending(), by=OWNER, scheduled_at=NINE)
     assert item_bytes(run_to_item(run) | started) <= UNIT_BYTES // 2
     assert item_bytes(run_to_item(run) | started | ended) <= UNIT_BYTES
 
 
+def test_a_run_that_awaits_its_callback_is_written_for_one_unit_up_to_its_seventh_attempt() -> None:
+    """What is remembered of each attempt takes 20 bytes at most, and its failure a hundred."""
+    run = a_run(max_attempts=20)
+    mark = mark_of(OWNER, heartbeat=HOUR)
+    failures = [failure_to_value(a_failure(attempt=number)) for number in range(1, 7)]
+    row = run_to_item(run) | {
+        "owner": text(OWNER),
+        "lease_until": instant(NINE),
+        "starts": {"L": [start_to_value(NINE, mark)] * 7},
+        "failures": {"L": failures},
+    }
+
+    assert item_bytes(row) <= UNIT_BYTES
+    without = item_bytes(row | {"starts": {"L": [instant(NINE)] * 7}})
+    assert (item_bytes(row) - without) / 7 <= 20
+
+
 def test_an_outcome_with_a_long_result_is_written_for_one_unit() -> None:
     run = a_run(key=a_run_key(NINE + TICK, job_id="j" * 32, tenant="123456789012"))
-    started = {"owner": {"S": "o" * 22}, "starts": {"L": [number(10**12)]}}
+    started = {"owner": text(OWNER), "starts": {"L": [start_to_value(NINE, mark_of(OWNER))]}}
     result = replace(
         a_result(body=b"x" * BODY_KEPT_MAX), body_bytes=1_000_001, stored="0" * 32, truncated=True
     )
     ending = replace(an_ending(), result=result)
-    ended = ending_to_values(ending, by="o" * 22, scheduled_at=NINE)
+    ended = ending_to_values(ending, by=OWNER, scheduled_at=NINE)
     left = {k: v for k, v in (run_to_item(run) | started).items() if k not in OPEN_ONLY}
     assert item_bytes(left | ended) <= UNIT_BYTES
