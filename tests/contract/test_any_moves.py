@@ -35,6 +35,7 @@ from punctual.core.runs import (
     Retry,
     Run,
     RunState,
+    Skip,
     Start,
     Void,
     VoidQueued,
@@ -61,6 +62,7 @@ KINDS = (
     "void",
     "void queued",
     "cancel",
+    "skip",
     "request cancel",
     "reap",
     "give up",
@@ -119,6 +121,8 @@ def move_of(draw: Draw, key: RunKey, row: Run | None, *, now: datetime) -> Move:
             return VoidQueued(key=key, schedule_revision=draw.schedule_revision)
         case "cancel":
             return Cancel(key=key, ending=ending, scheduled_at=scheduled_at)
+        case "skip":
+            return Skip(key=key, ending=ending, scheduled_at=scheduled_at)
         case "request cancel":
             return RequestCancel(key=key, at=now, reason=draw.reason)
         case "reap":

@@ -34,6 +34,7 @@ from punctual.services.callbacks import Callbacks
 from punctual.services.dispatch import Dispatch
 from punctual.services.jobs import Jobs
 from punctual.services.runs import Runs
+from punctual.services.skipping import Skipping
 from tests.kills.judge import Stop
 from tests.support.api_client import NOTHING, ApiClient
 from tests.support.aws_engine import client
@@ -326,6 +327,14 @@ def _app(dynamodb: Any, sqs: Any, urls: Mapping[str, str]) -> App:
                 requests=DynamoRequestStore(table, clock=clock),
                 watch_list=DynamoWatchList(table),
                 queue=SqsRunQueue(sqs, urls=lanes, clock=clock),
+                clock=clock,
+                chance=chance,
+                transact=one_by_one,
+            ),
+            skipping=Skipping(
+                jobs=jobs,
+                runs=runs,
+                watch_list=DynamoWatchList(table),
                 clock=clock,
                 chance=chance,
                 transact=one_by_one,

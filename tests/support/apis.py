@@ -9,6 +9,7 @@ from punctual.services.callbacks import Callbacks
 from punctual.services.dispatch import Dispatch
 from punctual.services.jobs import Jobs
 from punctual.services.runs import Runs
+from punctual.services.skipping import Skipping
 from tests.support.clock import FakeChance
 from tests.support.engines import Engine
 from tests.support.keeping import MemoryResults
@@ -60,6 +61,14 @@ def an_app(
                 requests=engine.requests,
                 watch_list=engine.watch_list,
                 queue=engine.queue,
+                clock=engine.clock,
+                chance=chance,
+                transact=engine.transact,
+            ),
+            skipping=Skipping(
+                jobs=jobs,
+                runs=engine.runs,
+                watch_list=engine.watch_list,
                 clock=engine.clock,
                 chance=chance,
                 transact=engine.transact,

@@ -23,6 +23,7 @@ from punctual.services.dead_letters import Buried, DeadLetters
 from punctual.services.dispatch import Dispatch, Dispatched
 from punctual.services.execute import Execute, Handled
 from punctual.services.jobs import Jobs, Stored
+from punctual.services.skipping import Skipping
 from punctual.services.watch import Looked, Watch
 from tests.support.builders import HOUR, MINUTE, SECOND, a_content, a_job_key, a_schedule
 from tests.support.clock import FakeChance, FakeClock
@@ -145,6 +146,11 @@ class Deployment:
         """Start what answers requests for runs."""
         stores = self._ports("jobs", "runs", "requests", "watch_list", "queue")
         return Asking(**stores, **self._ports("clock", "chance", "transact"))
+
+    def make_skipping(self) -> Skipping:
+        """Start what answers requests to leave slots out."""
+        stores = self._ports("jobs", "runs", "watch_list")
+        return Skipping(**stores, **self._ports("clock", "chance", "transact"))
 
     # What the world does.
 

@@ -17,7 +17,14 @@ def app_over_nothing() -> App:
     """Make an API that can do no more than describe itself."""
     nothing: Any = None
     return make_app(
-        ApiServices(jobs=nothing, runs=nothing, asking=nothing, callbacks=nothing, beats=nothing),
+        ApiServices(
+            jobs=nothing,
+            runs=nothing,
+            asking=nothing,
+            skipping=nothing,
+            callbacks=nothing,
+            beats=nothing,
+        ),
         local_tenant="default",
         clock=FakeClock(),
         chance=FakeChance(),

@@ -23,7 +23,7 @@ def test_the_document_kept_is_the_one_served() -> None:
 
 def test_the_document_is_openapi_3_1(document: Any) -> None:
     assert document["openapi"] == "3.1.0"
-    assert len(document["paths"]) == 17
+    assert len(document["paths"]) == 18
 
 
 def test_every_reference_leads_somewhere(document: Any) -> None:

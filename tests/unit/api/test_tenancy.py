@@ -24,6 +24,7 @@ ROUTES = [
     ("POST", "/v1/jobs/report/pause", {"note": "mine"}),
     ("POST", "/v1/jobs/report/resume", None),
     ("GET", "/v1/jobs/report/upcoming", None),
+    ("POST", "/v1/jobs/report/skip", {"scheduled_at": "2026-12-01T09:01:00Z"}),
     ("GET", "/v1/jobs/report/runs", None),
     ("POST", "/v1/jobs/report/runs", {"body": 1}),
     ("GET", f"/v1/runs/{RUN_ID}", None),

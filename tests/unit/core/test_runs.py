@@ -25,6 +25,7 @@ from punctual.core.runs import (
     Retry,
     Run,
     RunState,
+    Skip,
     Start,
     Void,
     VoidQueued,
@@ -112,6 +113,7 @@ MOVES: dict[str, tuple[Move, set[str]]] = {
     "void of a queued row": (VoidQueued(key=KEY, schedule_revision=1), {"queued"}),
     "void of a row that was revised": (VoidQueued(key=KEY, schedule_revision=2), set()),
     "cancel": (Cancel(key=KEY, ending=ENDING, scheduled_at=NINE), {"queued"} | WAITING),
+    "skip": (Skip(key=KEY, ending=ENDING, scheduled_at=NINE), {"queued"}),
     "request to cancel": (RequestCancel(key=KEY, at=NOW), RUNNING),
     "request to cancel for another run": (
         RequestCancel(key=KEY, at=NOW, reason="overlap"),

@@ -17,6 +17,7 @@ from punctual.api.routes.health import add_health_routes
 from punctual.api.routes.jobs import add_job_routes
 from punctual.api.routes.runs import add_run_routes
 from punctual.api.routes.schedules import add_schedule_routes
+from punctual.api.routes.skipping import add_skipping_routes
 from punctual.api.tenancy import TENANT_CLAIM, always, verified
 from punctual.core.errors import StoreUnavailable
 from punctual.ports import Beats, Chance, Clock
@@ -24,6 +25,7 @@ from punctual.services.asking import Asking
 from punctual.services.callbacks import Callbacks
 from punctual.services.jobs import Jobs
 from punctual.services.runs import Runs
+from punctual.services.skipping import Skipping
 
 if TYPE_CHECKING:
     from punctual.api.reading import Reader
@@ -40,6 +42,7 @@ class ApiServices:
     jobs: Jobs
     runs: Runs
     asking: Asking
+    skipping: Skipping
     callbacks: Callbacks
     beats: Beats
     ask_queue: Callable[[], None] = _reachable
@@ -104,6 +107,7 @@ def make_app(
         add_bulk_routes(app, services.jobs, clock=clock, chance=chance)
         add_run_routes(app, services.runs, cursors=cursors)
         add_asking_routes(app, services.asking)
+        add_skipping_routes(app, services.skipping)
         add_callback_routes(app, services.callbacks)
         add_schedule_routes(app, clock=clock)
         add_health_routes(app, services.beats, clock=clock, ask_queue=services.ask_queue)

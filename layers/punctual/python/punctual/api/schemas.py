@@ -577,6 +577,13 @@ class RunNowBody(Body):
     a string is sent as it is where the target takes text."""
 
 
+class SkipBody(Body):
+    """Which slot is left out."""
+
+    scheduled_at: Instant
+    """Exactly: as the job's next slots show it."""
+
+
 class PauseBody(Body):
     """Why a job is paused."""
 

@@ -279,6 +279,15 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """SKIP: a user leaves a slot out before its run has begun."""
+
+    key: RunKey
+    ending: Ending
+    scheduled_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestCancel:
     """CANCEL of a run whose attempt may be live: its executor is asked to stop."""
 
@@ -318,6 +327,7 @@ Move = (
     | Void
     | VoidQueued
     | Cancel
+    | Skip
     | RequestCancel
     | Reap
     | GiveUp
@@ -343,6 +353,8 @@ def permits(move: Move, run: Run) -> bool:
             return run.state is RunState.QUEUED and run.schedule_revision == seen
         case Cancel():
             return run.state in {RunState.QUEUED, RunState.RETRYING}
+        case Skip():
+            return run.state is RunState.QUEUED
         case RequestCancel():
             return run.state is RunState.RUNNING
         case Reap(now=now):
@@ -375,7 +387,9 @@ def after(move: Move, run: Run) -> Run | None:
             )
         case Finish(owner=owner, ending=ending):
             return _ended(run, ending, by=owner)
-        case Cancel(ending=ending) | Reap(ending=ending) | GiveUp(ending=ending):
+        case Cancel(ending=ending) | Skip(ending=ending):
+            return _ended(run, ending, by=None)
+        case Reap(ending=ending) | GiveUp(ending=ending):
             return _ended(run, ending, by=None)
         case Retry(failure=failure):
             return replace(

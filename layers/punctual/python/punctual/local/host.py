@@ -32,6 +32,7 @@ from punctual.services.dispatch import Dispatch
 from punctual.services.execute import Execute
 from punctual.services.jobs import Jobs
 from punctual.services.runs import Runs
+from punctual.services.skipping import Skipping
 from punctual.services.watch import Watch
 
 DRAIN = timedelta(seconds=7)
@@ -185,6 +186,14 @@ class _Host:
                     requests=engine.requests,
                     watch_list=engine.watch_list,
                     queue=engine.queue,
+                    clock=clock,
+                    chance=chance,
+                    transact=engine.transact,
+                ),
+                skipping=Skipping(
+                    jobs=engine.jobs,
+                    runs=engine.runs,
+                    watch_list=engine.watch_list,
                     clock=clock,
                     chance=chance,
                     transact=engine.transact,

@@ -32,6 +32,7 @@ from punctual.services.callbacks import Callbacks
 from punctual.services.dispatch import Dispatch
 from punctual.services.jobs import Jobs
 from punctual.services.runs import Runs
+from punctual.services.skipping import Skipping
 
 REFUSED = 400
 FAILED = 500
@@ -84,6 +85,14 @@ def app() -> App:
                 requests=DynamoRequestStore(table, clock=clock),
                 watch_list=watch_list,
                 queue=queue,
+                clock=clock,
+                chance=chance,
+                transact=one_by_one,
+            ),
+            skipping=Skipping(
+                jobs=jobs,
+                runs=runs,
+                watch_list=watch_list,
                 clock=clock,
                 chance=chance,
                 transact=one_by_one,

@@ -30,6 +30,7 @@ from punctual.core.runs import (
     Retry,
     Run,
     RunState,
+    Skip,
     Start,
     Void,
     VoidQueued,
@@ -55,6 +56,8 @@ RETRYABLE = f"{HELD} AND #attempts_left > :zero"
 VOIDABLE = f"{HELD} AND attribute_not_exists(#cancel_requested_at)"
 
 QUEUED_AS_SEEN = "#state = :queued AND #schedule_revision = :revision"
+
+QUEUED = "#state = :queued"
 
 NOT_RUNNING = "#lease_until = :zero"
 """Awaits its outcome, and no attempt holds it."""
@@ -195,6 +198,9 @@ def write_of(move: Move) -> Update | Delete:
         case Cancel(ending=ending, scheduled_at=scheduled_at):
             outcome = ending_to_values(ending, by=None, scheduled_at=scheduled_at)
             return _end(move.key, NOT_RUNNING, outcome)
+        case Skip(ending=ending, scheduled_at=scheduled_at):
+            outcome = ending_to_values(ending, by=None, scheduled_at=scheduled_at)
+            return _end(move.key, QUEUED, outcome)
         case RequestCancel(at=at, reason=reason):
             if reason is None:
                 return _update(move.key, REQUEST_CANCEL, at=instant(at))
