@@ -24,6 +24,7 @@ from tests.support.tables import create_queues, create_table
 EVENTS = Path(__file__).parents[3] / "events" / "api"
 
 EXPECTED = {
+    "complete_attempt.json": 401,  # by a token that no attempt was given
     "create_job.json": 201,
     "create_job_base64.json": 201,
     "create_job_with_bad_fields.json": 422,
