@@ -1,6 +1,7 @@
 """Create many jobs in one request."""
 
 import hashlib
+from datetime import datetime
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -55,20 +56,19 @@ def add_bulk_routes(app: Resolver, jobs: Jobs, *, clock: Clock, chance: Chance) 
             else:
                 wanted[want.key] = number
                 wants.append(want)
-        for want, became in zip(wants, jobs.create_all(wants), strict=True):
-            told[wanted[want.key]] = became
+        for want, stored in zip(wants, jobs.create_all(wants), strict=True):
+            told[wanted[want.key]] = stored
         now = clock.now()
-        items: list[BulkItem] = []
-        for became in told:
-            if isinstance(became, Stored):
-                view = job_view(became.job, became.content, now=now)
-                items.append({"status": 201 if became.created else 200, "job": view})
-            else:
-                assert became is not None, "each was stored or refused"
-                problem: Any = problem_of(became, instance=PATH)
-                items.append({"status": problem["status"], "problem": problem})
-        view_of_all: BulkList = {"items": items}
-        return answered(view_of_all)
+        view: BulkList = {"items": [item(became, now=now) for became in told]}
+        return answered(view)
+
+    def item(became: Stored | PunctualError | None, *, now: datetime) -> BulkItem:
+        assert became is not None, "each was stored or refused"
+        if isinstance(became, Stored):
+            view = job_view(became.job, became.content, now=now)
+            return {"status": 201 if became.created else 200, "job": view}
+        problem: Any = problem_of(became, instance=PATH)
+        return {"status": problem["status"], "problem": problem}
 
     def read(
         given: Any,  # noqa: ANN401 - JSON
