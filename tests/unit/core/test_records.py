@@ -91,6 +91,8 @@ contents = st.builds(
         headers=pairs,
         body=st.none() | words,
         body_is_json=st.booleans(),
+        secret_arn=st.none() | words,
+        signing_secret_arn=st.none() | words,
         success_codes=st.lists(st.sampled_from(["2xx", "204"]), max_size=2).map(tuple),
         completion=st.sampled_from(["response", "callback"]),
     ),
