@@ -46,8 +46,16 @@ def test_every_slot_is_served_as_its_user_was_told(story: Story) -> None:
         pytest.param(Story(without=((1,), ())), id="an edit adds a slot"),
         pytest.param(Story(pauses=1), id="a pause, over two slots"),
         pytest.param(
-            Story(without=((), (1,)), pauses=1, stale_visits=False),
+            Story(without=((2,), (1,)), pauses=1, stale_visits=False),
             id="an edit while paused",
+        ),
+        pytest.param(
+            Story(slots=1, without=((), (1,)), pauses=1, deaths=1),
+            id="an edit takes a slot away while paused, and a death",
+        ),
+        pytest.param(
+            Story(slots=1, without=((), (1,)), pauses=2),
+            id="an edit takes a slot away, and two pauses",
         ),
         pytest.param(
             Story(re_creates=True, stale_visits=False),
