@@ -13,11 +13,21 @@ from punctual.adapters.dynamodb import job_store
 from punctual.adapters.dynamodb.items import address, is_expired
 from punctual.adapters.dynamodb.job_store import DynamoJobStore
 from punctual.adapters.dynamodb.keys import JOB, content_sort, job_partition
+from punctual.adapters.dynamodb.run_store import DynamoRunStore
 from punctual.adapters.dynamodb.table import Table
 from punctual.core.jobs import TOMBSTONE_KEPT, Job, JobState
 from punctual.ports import Beat
 from tests.support.aws_engine import client, make_engine
-from tests.support.builders import DAY, HOUR, MINUTE, a_content, a_job, a_tombstone
+from tests.support.builders import (
+    DAY,
+    HOUR,
+    MINUTE,
+    a_content,
+    a_job,
+    a_job_key,
+    a_stretch,
+    a_tombstone,
+)
 from tests.support.clock import NINE, FakeChance, FakeClock
 from tests.support.engines import Engine
 from tests.support.tables import create_table
@@ -221,3 +231,28 @@ def test_beats_of_groups_that_are_no_more_are_not_shown(tmp_path: Path) -> None:
         engine.beats.beat(large)
 
         assert list(engine.beats.beats()) == [large, small[2]]
+
+
+class ShortPages:
+    """A client whose pages end early, as those of the service may."""
+
+    def __init__(self, dynamodb: Any) -> None:
+        self._dynamodb = dynamodb
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._dynamodb, name)
+
+    def query(self, **request: Any) -> Any:
+        return self._dynamodb.query(**{**request, "Limit": 2})
+
+
+def test_no_stretch_is_overlooked_where_a_page_ends_early(world: World) -> None:
+    """A slot that was left out would run after all."""
+    short: Any = ShortPages(world.dynamodb)
+    table = Table(short, TABLE, clock=world.clock, chance=FakeChance(), batches=False)
+    runs = DynamoRunStore(table, clock=world.clock)
+    job = a_job_key()
+    stretches = [a_stretch(NINE + n * HOUR) for n in range(101)]
+    runs.put_stretches([(job, stretch) for stretch in stretches])
+
+    assert runs.stretches(job, incarnation=1) == stretches[:0:-1], "the latest hundred"

@@ -1,6 +1,7 @@
 """Runs over the table: one row each, moved by one conditional write at a time."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
 
 from punctual.adapters.dynamodb import keys
 from punctual.adapters.dynamodb.items import (
@@ -155,7 +156,9 @@ class DynamoRunStore:
             limit=STRETCHES_MAX,
             descending=True,
         )
-        return [stretch_from_item(i) for i in next(pages) if not is_expired(i, now=now)]
+        # A page may end before its limit does.
+        latest = islice(chain.from_iterable(pages), STRETCHES_MAX)
+        return [stretch_from_item(i) for i in latest if not is_expired(i, now=now)]
 
     def _moved(self, move: Move, answer: Answer) -> Moved:
         run = self._run(answer.item)
