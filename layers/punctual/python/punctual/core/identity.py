@@ -12,6 +12,8 @@ JOB_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 """What a job may be called; `.`, `~`, `#` and `/` stay free for the names built around it."""
 
 _SLOT_NAME = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?:\.(\d{3}))?Z")
+_sorted_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
 _RUN_ID = re.compile(
     r"(?P<job_id>[a-z0-9][a-z0-9_-]{0,63})(?:~(?P<incarnation>[1-9]\d{0,8}))?\.(?P<name>[a-zA-Z0-9.]+)"
 )
@@ -85,8 +87,7 @@ def parse_run_id(tenant: str, run_id: str) -> RunKey:
 
 def fingerprint(value: object) -> str:
     """Return a digest of a JSON value that does not depend on the order of its keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_sorted_text(value).encode()).hexdigest()
 
 
 def job_id_of(tenant: str, idempotency_key: str, *, route: str = "jobs") -> str:

@@ -155,6 +155,7 @@ def content_from_text(text: str) -> Content:
         raise UnreadableRecord("not a content") from None
 
 
+@lru_cache(maxsize=TEXTS_REMEMBERED)
 def epochs_to_text(epochs: tuple[Epoch, ...]) -> str:
     """Write epochs: `[[1,null],[2,1764579600000]]`."""
     return _text(

@@ -201,6 +201,8 @@ def _check_that_it_fires(schedule: Schedule) -> None:
     if next_slot(bare, after=since - JUST_BEFORE) is None:
         field = "at" if isinstance(rule, At) else "end_at"
         raise InvalidSchedule("no slot lies between start_at and end_at", field=field)
+    if not schedule.exclude:
+        return
     if next_slot(replace(bare, exclude=schedule.exclude), after=since - JUST_BEFORE) is None:
         raise InvalidSchedule("leaves no slot", field="exclude")
 
