@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-aws check test mutants crashes kills test-dynamodb-local bench bench-cron coverage synth openapi format lock clean
+.PHONY: help run run-aws check test sim sim-many seeds mutants crashes kills test-dynamodb-local bench bench-cron coverage synth openapi format lock clean
 
 help:  ## say what there is
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,14 +34,21 @@ check: .venv/ready node_modules/ready  ## what CI runs, in its order
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(MAKE) test
+	$(MAKE) seeds
 	CDK_OUTDIR=cdk.out $(BIN)/python -m infra.app
 
 test: .venv/ready node_modules/ready  ## every kind of test that needs no account
 	$(PYTEST)
 	$(PYTEST) -m "(emulator or e2e) and not nightly" $(LOOPBACK)
 
-sim: .venv/ready  ## one seed of the simulation, told step by step (SEED=7)
-	@$(BIN)/python -m tests.simulation $(SEED)
+sim: .venv/ready  ## one seed of the simulation, told step by step (SEED=7, SHRINK=1 for the fewest faults)
+	@$(BIN)/python -m tests.simulation $(SEED) $(if $(SHRINK),--shrink)
+
+sim-many: .venv/ready  ## many seeds of the simulation that no check runs (N=100000, FROM=2000)
+	@$(BIN)/python -m tests.simulation.batch --count $(or $(N),1000) --first $(or $(FROM),2000)
+
+seeds: .venv/ready  ## the seeds that each check runs (COVERS=1 for all that they should have seen)
+	@$(BIN)/python -m tests.simulation.batch --corpus --count 2000 $(if $(COVERS),--covers)
 
 mutants: .venv/ready  ## broken versions of the code, each to be found by the simulation (ARGS=claim-first)
 	@$(BIN)/python -m tests.simulation.mutation $(ARGS)
