@@ -223,23 +223,21 @@ MUTANTS = (
     # What an executor decides
     Mutant(
         "job-before-start",
-        "the job is read before START: it may be deleted by the time of the call",
+        "the job is read before START, and kept for later ones: it may be gone by the time of the call",
         _in(
             "services.execute",
             (
-                "        answers = self._runs.move([each.start for each in starts])\n",
+                "        waiting = self._near(messages, done)\n",
                 (
-                    "        keys = list(dict.fromkeys(each.start.key.job for each in starts))\n"
-                    "        self._seen_before = self._jobs.read(keys)\n"
-                    "        answers = self._runs.move([each.start for each in starts])\n"
+                    "        named = list(dict.fromkeys(message.key.job for message in messages))\n"
+                    "        known = vars(self).setdefault('_seen_before', {})\n"
+                    "        known |= self._jobs.read([key for key in named if key not in known])\n"
+                    "        waiting = self._near(messages, done)\n"
                 ),
             ),
             (
-                (
-                    "            jobs = self._jobs.read(list(dict.fromkeys(a.run.key.job for a in attempts)))\n"
-                    "            for attempt in attempts:"
-                ),
-                "            jobs = self._seen_before\n            for attempt in attempts:",
+                "            jobs = self._jobs.read(list(dict.fromkeys(a.run.key.job for a in attempts)))\n            for attempt",
+                "            jobs = self._seen_before\n            for attempt",
             ),
         ),
     ),
