@@ -11,6 +11,13 @@ TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/Jobs"
 
 READS = {"Effect": "Allow", "Action": "dynamodb:Query", "Resource": [TABLE, f"{TABLE}/index/due"]}
 
+ROLE = "arn:aws:iam::123456789012:role/punctual-target-reports"
+TAKES = {
+    "Effect": "Allow",
+    "Action": "sts:AssumeRole",
+    "Resource": "arn:aws:iam::123456789012:role/punctual-target-*",
+}
+
 
 @pytest.mark.parametrize(
     ("service", "operation", "params", "needed"),
@@ -45,7 +52,14 @@ READS = {"Effect": "Allow", "Action": "dynamodb:Query", "Resource": [TABLE, f"{T
             {"QueueUrl": "http://localhost:4566/123456789012/fast"},
             [("sqs:SendMessage", ":fast")],
         ),
-        ("s3", "GetObject", {}, [("s3:GetObject", "unknown")]),
+        (
+            "s3",
+            "GetObject",
+            {"Bucket": "kept", "Key": "results/a"},
+            [("s3:GetObject", "arn:aws:s3:::kept/results/a")],
+        ),
+        ("sts", "AssumeRole", {"RoleArn": ROLE}, [("sts:AssumeRole", ROLE)]),
+        ("kms", "Decrypt", {}, [("kms:Decrypt", "unknown")]),
     ],
 )
 def test_a_call_needs_an_action_on_a_resource(
@@ -68,3 +82,11 @@ def test_a_statement_allows_what_it_names_and_nothing_else(
     action: str, resource: str, allowed: bool
 ) -> None:
     assert watched.allows(READS, action, resource) is allowed
+
+
+@pytest.mark.parametrize(
+    ("role", "allowed"),
+    [(ROLE, True), (ROLE.replace("target", "admin"), False), (ROLE.replace("123", "321"), False)],
+)
+def test_a_statement_may_name_a_beginning(role: str, allowed: bool) -> None:
+    assert watched.allows(TAKES, "sts:AssumeRole", role) is allowed
