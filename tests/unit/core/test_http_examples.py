@@ -11,7 +11,14 @@ import pytest
 
 from punctual.adapters.targets import exchange, room, turns
 from punctual.core import breaker, calls, secrets, signing
-from punctual.core.calls import Answer, CallError, ErrorType, Verdict, judge
+from punctual.core.calls import (
+    Answer,
+    CallError,
+    ErrorType,
+    Verdict,
+    header_refusal,
+    judge,
+)
 from punctual.core.secrets import authorization, tenant_in_names
 from punctual.core.signing import signature, signing_keys
 from punctual.services.gone import says_gone
@@ -73,6 +80,16 @@ def test_the_job_shown_can_be_created(tmp_path: Path) -> None:
     assert answer.status == 201
     shown = answer.json["target"]
     assert {name: shown[name] for name in job["target"]} == job["target"]
+
+
+def test_a_job_may_set_none_of_our_headers() -> None:
+    *ours, (last, _) = rows("header")
+    names = [name for cell, _ in ours for name in re.findall("`([^`]+)`", cell)]
+
+    assert len(names) == 8
+    assert all(header_refusal(name, "x") == "set by Punctual on every call" for name in names)
+    assert last.startswith("`Authorization`")
+    assert header_refusal("Authorization", "x") is None
 
 
 def test_the_secrets_shown_can_be_sent_and_signed_with() -> None:
