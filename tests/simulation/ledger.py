@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from punctual.core.identity import JobKey, RunKey
+from punctual.core.instants import epoch_ms
 from tests.simulation.expressions import Item
 from tests.simulation.lambdas import Invocation
 from tests.simulation.oracle import Life, Period, Window
@@ -52,6 +54,11 @@ class JobLife(Life):
         """The shortest start deadline of all."""
         return int(1000 * min(body.get("start_deadline_seconds", 3600) for body in self.bodies))
 
+    @property
+    def longest_deadline_ms(self) -> int:
+        """The longest of them, so far."""
+        return int(1000 * max(body.get("start_deadline_seconds", 3600) for body in self.bodies))
+
 
 @dataclass(kw_only=True)
 class Ledger:
@@ -73,11 +80,11 @@ class Ledger:
         A request whose host stood still may be carried out once more long after its user was
         answered; that pause or delete holds from then on, whatever the answer said.
         """
-        job, _, _ = run_id.partition(".")
-        name, _, incarnation = job.partition("~")
-        life = self.lives.get((f"J#{TENANT}#{name}", int(incarnation or 1)))
+        life = self.life_of(run_id)
         if life is None:
             return "there is no such job"
+        if attempt == 1 and self._is_late(life, run_id, started_at=started_at):
+            return "that was after its start deadline"
         if self._holds(life.deleted, life.deleted_for, at=started_at):
             assert life.deleted_for is not None, "somebody asked for what holds"
             return f"its job had been deleted at {clock(life.deleted_for.answered_at)}"
@@ -87,6 +94,20 @@ class Ledger:
                 assert pause is not None, "somebody asked for what holds"
                 return f"its job had been paused at {clock(pause.answered_at)}"
         return None
+
+    def life_of(self, run_id: str) -> JobLife | None:
+        """Return the life of a job that a run belongs to."""
+        job, _, _ = run_id.partition(".")
+        name, _, incarnation = job.partition("~")
+        return self.lives.get((f"J#{TENANT}#{name}", int(incarnation or 1)))
+
+    def _is_late(self, life: JobLife, run_id: str, *, started_at: int) -> bool:
+        """Say whether a slot's run began when it should have been recorded as missed."""
+        slot = RunKey(JobKey("", ""), 1, run_id.partition(".")[2]).slot
+        if slot is None:
+            return False  # asked for by name: in time whenever it comes
+        due = max(epoch_ms(slot), life.created.high)
+        return started_at > due + life.longest_deadline_ms + self.skew
 
     def _holds(self, window: Window | None, wish: Wish | None, *, at: int) -> bool:
         """Say whether something was written, and its user told so, before an instant."""
