@@ -1,11 +1,11 @@
 """Many jobs in one request: each is read, and answered, as if it had come alone."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, SkipValidation
+from pydantic import AfterValidator, ConfigDict, Field
 
 from punctual.api.fields import Body, wrong
-from punctual.api.schemas import JobBody
+from punctual.api.schemas import EXAMPLE, JobBody
 from punctual.core.identity import JOB_ID
 
 BULK_MAX = 100
@@ -28,5 +28,8 @@ class BulkJobBody(JobBody):
 class BulkBody(Body):
     """Jobs to be created."""
 
-    jobs: Annotated[list[SkipValidation[BulkJobBody]], Field(min_length=1, max_length=BULK_MAX)]
+    model_config = ConfigDict(json_schema_extra={"examples": [{"jobs": [EXAMPLE]}]})
+
+    # Anything may stand here: what is no job is refused by itself, and the others are created.
+    jobs: Annotated[list[Any], Field(min_length=1, max_length=BULK_MAX)]
     """Each as `POST /v1/jobs` takes it, with an `id` of its own if it is to have one."""
