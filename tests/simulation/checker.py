@@ -22,7 +22,7 @@ from tests.simulation.ledger import Ledger
 from tests.simulation.loop import Loop
 from tests.simulation.queues import Queued, SimulatedQueue
 from tests.simulation.reckoning import Counts, Reckoning
-from tests.simulation.scenario import MINUTE, Scenario
+from tests.simulation.scenario import MINUTE, SHARED_MAX, Scenario
 from tests.simulation.sites import kind_of, standing_of
 from tests.simulation.table import Address, SimulatedTable
 from tests.simulation.targets import Effect
@@ -356,6 +356,7 @@ class Checker:
         self.trace.add(owner.name, f"calls the target for {call.run_id}, attempt {call.attempt}")
         self._check_key(called)
         self._check_alone(called)
+        self._check_rules(called)
         self._check_wanted(called)
         if self._in_bound and not owner.was_frozen:
             self.workers.call_launched(call.run_id, call.attempt, self._how_ended)
@@ -421,6 +422,21 @@ class Checker:
                     f"attempt {called.attempt} of {called.run} was called while attempt "
                     f"{other.attempt} was being called",
                 )
+
+    def _check_rules(self, called: Called) -> None:
+        """No call beside another one of its job, and no more than the limit lets in."""
+        if not self.scenario.rules or not self._in_bound or called.environment.was_frozen:
+            return
+        rules = {
+            plan.name: each
+            for plan, each in zip(self.scenario.jobs, self.scenario.rules, strict=False)
+        }
+        others = [o for o in self._open.values() if not o.environment.was_frozen]
+        own = job_of(called.run)
+        if rules[own].overlap != "allow" and sum(job_of(o.run) == own for o in others) > 1:
+            self.fail("I16", f"{called.run} was called beside another run of its job")
+        if rules[own].limited and sum(rules[job_of(o.run)].limited for o in others) > SHARED_MAX:
+            self.fail("I16", f"{called.run} was called beside {SHARED_MAX} others of its limit")
 
     def call_over(self, call: Any, how: str) -> None:
         """See `targets.Witness`."""
@@ -510,6 +526,11 @@ def key_of(address: Address) -> RunKey:
     _, tenant, job_id = pk.split("#")
     _, incarnation, name = sk.split("#")
     return RunKey(JobKey(tenant, job_id), int(incarnation), name)
+
+
+def job_of(run: str) -> str:
+    """Return the id of the job that a run is of, in whatever life."""
+    return run.partition(".")[0].partition("~")[0]
 
 
 def slot_of(run_id: str) -> int:

@@ -243,10 +243,11 @@ class Reckoning:
                 if int(row["finished_at"]["N"]) <= due - self.ledger.skew:
                     why = "its start deadline was not over"
             case "skipped":
-                if not life.pauses:
-                    why = "its job was never paused"
+                if not life.pauses and not self.scenario.rules:
+                    why = "its job was never paused, and has no rule"
             case "cancelled":
-                if name not in self.cancelled and life.deleted is None:
+                asked = name in self.cancelled or life.deleted is not None
+                if not asked and not self.scenario.rules:
                     why = "nobody cancelled it or deleted its job"
             case "unknown":
                 if not any(body.get("delivery") == "at_most_once" for body in life.bodies):

@@ -20,6 +20,11 @@ MINUTE = 60 * SECOND
 
 TENANT = "000000000000"
 
+JOBS_MAX = 3
+
+RULED_FROM = 500_000
+"""Seeds from here on are about runs beside each other."""
+
 LEAVES_OUT = frozenset({Leaning.CATCH_UP, Leaning.OUTAGE, Leaning.LONG_PAUSE})
 """What makes users ask for catch-up rules."""
 
@@ -47,6 +52,29 @@ class JobPlan:
     """The idempotency key of the create; None for a job that is PUT."""
     users: tuple[tuple[Step, ...], ...]
     """The steps of each user: one after the other, while other users do theirs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What one job says of runs beside each other, all of its life."""
+
+    overlap: str = "allow"
+    limited: bool = False
+    """Whether it shares the limit that there is."""
+
+    @property
+    def fields(self) -> Json:
+        """The fields of its definition that say so."""
+        if not self.limited:
+            return {"overlap": self.overlap}
+        return {
+            "overlap": self.overlap,
+            "limits": [{"key": "shared", "max_concurrent": SHARED_MAX, "rate_per_second": 2}],
+        }
+
+
+SHARED_MAX = 1
+"""Runs that the shared limit lets in at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +106,8 @@ class Scenario:
     ticks_stop: tuple[int, int] | None = None
     reports: bool = False
     """Whether all targets only accept the work, and report back."""
+    rules: tuple[Rules, ...] = ()
+    """What the jobs say of runs beside each other, job by job; nothing in most seeds."""
     purges: int = 2
     """How often a queue loses all that it holds, if that ever happens."""
 
@@ -85,13 +115,13 @@ class Scenario:
     def faultless(self) -> bool:
         """Whether nothing goes wrong."""
         calm = not self.profile.rates and not self.profile.focuses
-        return calm and self.manners.keys() <= {Manner.SLOW} and not self.reports
+        return calm and self.manners.keys() <= {Manner.SLOW} and not self.reports and not self.rules
 
     @property
     def punctual(self) -> bool:
         """Whether nothing goes wrong that may make a run late or call it twice."""
         calm = self.profile.rates.keys() <= TICK_MISHAPS and not self.profile.focuses
-        return calm and self.manners.keys() <= {Manner.SLOW} and not self.reports
+        return calm and self.manners.keys() <= {Manner.SLOW} and not self.reports and not self.rules
 
     @property
     def skew(self) -> int:
@@ -113,15 +143,17 @@ def make_scenario(seed: int) -> Scenario:
         # Long enough for what goes wrong with a second look.
         calm_from = begins + dice.between(19, 24, "calm from") * MINUTE
     shards = tuple(dice.between(0, 63, "shard", n) for n in range(dice.between(1, 2, "shards")))
+    rules = _rules(dice) if seed >= RULED_FROM else ()
     makes = _Maker(
         dice=dice,
+        rules=rules,
         begins=begins,
         calm_from=calm_from,
         ends=ends,
         shards=shards,
         leanings=weather.leanings,
     )
-    jobs = tuple(makes.plan(n) for n in range(dice.between(1, 3, "jobs")))
+    jobs = tuple(makes.plan(n) for n in range(dice.between(1, JOBS_MAX, "jobs")))
     return Scenario(
         seed=seed,
         begins=begins,
@@ -133,9 +165,21 @@ def make_scenario(seed: int) -> Scenario:
         shards=shards,
         shards_per_message=dice.one_of((1, 1, 2), "shards per message"),
         jobs=jobs,
+        rules=rules,
         hot=makes.hot(jobs) if Mishap.HOT_PARTITION in weather.profile.rates else None,
         ticks_stop=makes.ticks_stop() if Mishap.TICKS_STOP in weather.profile.rates else None,
         purges=12 if Leaning.PURGES in weather.leanings else 2,
+    )
+
+
+def _rules(dice: Dice) -> tuple[Rules, ...]:
+    """Choose what each job says of runs beside each other."""
+    return tuple(
+        Rules(
+            overlap=dice.one_of(("allow", "skip", "buffer_one", "cancel_other"), "overlap", n),
+            limited=dice.chance(0.7, "limited", n),
+        )
+        for n in range(JOBS_MAX)
     )
 
 
@@ -145,6 +189,7 @@ def make_scenario(seed: int) -> Scenario:
 @dataclass(frozen=True, kw_only=True)
 class _Maker:
     dice: Dice
+    rules: tuple[Rules, ...]
     begins: int
     calm_from: int
     ends: int
@@ -238,6 +283,8 @@ class _Maker:
             "schedule": self._schedule(*name, at=at),
             "target": {"type": "http", "url": "https://target.invalid/"},
         }
+        if self.rules:
+            body |= self.rules[number].fields
         if bounded:
             body["schedule"]["max_runs"] = dice.between(1, 12, "max runs", *name)
         elif self.leanings & LEAVES_OUT or dice.chance(0.25, "catches up", *name):

@@ -53,6 +53,8 @@ def kind_of(address: Address) -> str:
     pk, sk = address
     if pk.startswith("W#"):
         return "watch"
+    if pk.startswith("K#"):
+        return "usage"
     if pk == "BEATS":
         return "beat"
     for prefix, kind in (
@@ -61,6 +63,7 @@ def kind_of(address: Address) -> str:
         ("R#", "run"),
         ("M#", "stretch"),
         ("I#", "request"),
+        ("G", "gate"),
     ):
         if sk.startswith(prefix):
             return kind
@@ -87,7 +90,14 @@ def transitions_of(operation: str, request: Json) -> Iterator[str]:
             return
 
 
-_PUTS = {"run": "INSERT", "job": "PUT JOB", "stretch": "LEAVE OUT", "request": "REMEMBER"}
+_PUTS = {
+    "run": "INSERT",
+    "job": "PUT JOB",
+    "stretch": "LEAVE OUT",
+    "request": "REMEMBER",
+    "gate": "GATE",
+    "usage": "USAGE",
+}
 
 _NAME = re.compile(r"#[a-z_]+")
 
@@ -96,7 +106,8 @@ _NAME = re.compile(r"#[a-z_]+")
 def _transition(text: str) -> str:
     """Name a write by the attributes that it sets, and asks about."""
     if text.startswith("INSERT"):
-        return "LEAVE OUT" if "'since'" in text else "INSERT"
+        named = (("'since'", "LEAVE OUT"), ("'holder'", "GATE"), ("'holders'", "USAGE"))
+        return next((name for attribute, name in named if attribute in text), "INSERT")
     changes, _, condition = text.partition("WHERE")
     if text.startswith("DELETE"):
         return "VOID" if '"owner"' in condition else "VOID QUEUED"
@@ -117,8 +128,10 @@ def _transition(text: str) -> str:
 _BY_ATTRIBUTE = (
     ("owner", "START"),
     ("failures", "RETRY"),
-    ("reason", "WAIT"),
     ("cancel_requested_at", "REQUEST CANCEL"),
+    ("reason", "WAIT"),
+    ("holder", "GATE"),
+    ("holders", "USAGE"),
     ("schedule_revision", "REVISE"),
     ("ordinal", "CLAIM"),
     ("pause_note", "PARK"),
@@ -143,6 +156,8 @@ _PURPOSES = {
     "REAP": "run.end",
     "GIVE UP": "run.end",
     "REQUEST CANCEL": "run.cancel",
+    "GATE": "gate.put",
+    "USAGE": "usage.put",
     "CLAIM": "job.claim",
     "PARK": "job.park",
     "PUT JOB": "job.put",
