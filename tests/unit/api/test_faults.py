@@ -99,13 +99,13 @@ def test_every_request_is_reported_by_its_route_not_by_its_path(engine: Engine) 
     api = ApiClient(app=an_app(engine, report=reports.append)).for_account(ACCOUNT)
     api.put()
     api("GET", "/v1/jobs/missing")
-    api("PATCH", "/v1/jobs/report")
+    api("POST", "/v1/jobs/report")
     api("GET", "/v1/secret")
 
     assert [(report.method, report.route, report.status) for report in reports] == [
         ("PUT", "/v1/jobs/{job_id}", 201),
         ("GET", "/v1/jobs/{job_id}", 404),
-        ("PATCH", "/v1/jobs/{job_id}", 405),
+        ("POST", "/v1/jobs/{job_id}", 405),
         ("GET", "unmatched", 404),
     ]
     assert all(report.took.total_seconds() >= 0 for report in reports)
