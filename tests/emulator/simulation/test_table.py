@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from infra.definitions import TABLE
@@ -136,8 +136,13 @@ def twins(ministack: str) -> Iterator[Twins]:
 
 # What is asked
 
-QUICK = settings(max_examples=50, deadline=None, phases=(Phase.explicit, Phase.generate))
-"""Without shrinking, which over sockets takes minutes."""
+QUICK = settings(
+    max_examples=50,
+    deadline=None,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+"""Without shrinking, which over sockets takes minutes; and however busy the machine is."""
 
 PARTITIONS = count()
 """One for each example, so that none finds what another one left."""
