@@ -173,7 +173,7 @@ class SimulatedTargets:
         answers, self._answers = self._answers, []
         return answers
 
-    def abort(self, call: Any) -> None:
+    def abort(self, call: Any, *, leave: bool = False) -> None:  # noqa: ARG002
         """See `Targets.abort`."""
         exchange = self._open.get(id(call))
         if exchange is not None and not exchange.over:

@@ -47,6 +47,8 @@ class VirtualTargets:
         self.calls: list[tuple[datetime, Call]] = []
         """Every call that was launched, and when."""
         self.aborted: list[Call] = []
+        self.left: list[Call] = []
+        """Those aborted ones that were to leave what they had begun."""
         self._attempts: dict[str, int] = {}
         """Of each run the number of the newest attempt that was seen."""
 
@@ -72,9 +74,11 @@ class VirtualTargets:
         self._open = [going_on for going_on in self._open if going_on not in over]
         return [(going_on.call, going_on.answer) for going_on in over]
 
-    def abort(self, call: Call) -> None:
+    def abort(self, call: Call, *, leave: bool = False) -> None:
         """See `Targets.abort`."""
         self.aborted.append(call)
+        if leave:
+            self.left.append(call)
         for going_on in self._open:
             if going_on.call is call and going_on.ends > self._clock.now():
                 going_on.answer, going_on.ends = ABORTED, self._clock.now()

@@ -398,6 +398,20 @@ class TestStepFunctions:
         )
         assert self.executions(target) == [("report.20261201T090000Z", "ABORTED")]
 
+    def test_an_execution_goes_on_that_another_attempt_follows(self, aws: AwsTargets) -> None:
+        target = self.machine(SLEEPS)
+        call = an_aws_call(target)
+        aws.launch([call])
+        while not self.executions(target):
+            assert not aws.collect(wait=SECOND / 10)
+
+        aws.abort(call, leave=True)
+
+        (given,) = collect_all(aws, [call])
+        assert given.error is not None
+        assert given.error.type == ErrorType.ABORTED
+        assert self.executions(target) == [("report.20261201T090000Z", "RUNNING")]
+
     def test_an_execution_goes_on_while_its_executor_is_replaced(self, aws: AwsTargets) -> None:
         target = self.machine(SLEEPS)
         call = an_aws_call(target)

@@ -116,8 +116,8 @@ class Watched:
             return []
         return self._targets.collect(wait=wait)
 
-    def abort(self, call: Call) -> None:
-        self._targets.abort(call)
+    def abort(self, call: Call, *, leave: bool = False) -> None:
+        self._targets.abort(call, leave=leave)
 
 
 @pytest.fixture

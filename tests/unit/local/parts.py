@@ -51,7 +51,7 @@ class FakeTargets:
             answers, self._answers, self._woken = self._answers, [], False
             return answers
 
-    def abort(self, call: Call) -> None:
+    def abort(self, call: Call, *, leave: bool = False) -> None:  # noqa: ARG002
         self.answer(call, Answer(error=CallError(type=ErrorType.ABORTED, message="aborted")))
 
     def wake(self) -> None:

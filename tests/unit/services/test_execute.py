@@ -811,7 +811,7 @@ class TestAnAttemptThatIsNotWantedAnyMore:
     def test_leads_to_no_further_attempt_when_its_failure_came_first(
         self, deployed: Deployment
     ) -> None:
-        def ignored(call: Call) -> None:
+        def ignored(call: Call, *, leave: bool = False) -> None:
             pass
 
         def fails_as_it_is_stopped() -> None:
@@ -837,6 +837,19 @@ class TestAnAttemptThatIsNotWantedAnyMore:
 
         assert run.finished_by == "another"
         assert len(deployed.targets.aborted) == 1
+        assert deployed.targets.left == [], "nobody goes on with it"
+
+    def test_leaves_what_it_began_to_the_one_that_took_its_run_over(
+        self, deployed: Deployment
+    ) -> None:
+        """An execution of Step Functions is followed by the other one, and must not be stopped."""
+
+        def taken_over() -> None:
+            started_by(deployed, "another", lease=HOUR, now=deployed.now + HOUR)
+
+        self.interrupted(deployed, taken_over)
+
+        assert deployed.targets.left == deployed.targets.aborted != []
 
     def test_that_finds_itself_fenced_says_so(self, deployed: Deployment) -> None:
         messages = handed_over(deployed)

@@ -410,10 +410,15 @@ class Targets(Protocol):
         """
         ...
 
-    def abort(self, call: Call) -> None:
+    def abort(self, call: Call, *, leave: bool = False) -> None:
         """Close a call.
 
         `collect` returns it with error type `aborted`, or with its answer if that came first.
+
+        Args:
+            call: One that was launched.
+            leave: Whether another attempt goes on with its run: what the call has set going over
+                there is that one's by now, and is not stopped.
         """
         ...
 

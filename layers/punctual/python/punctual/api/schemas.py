@@ -500,7 +500,7 @@ class JobBody(Body):
     timeout_seconds: Annotated[float, Field(ge=1, le=840)] = 30
     """The longest that one attempt may take."""
     heartbeat_seconds: Annotated[float, Field(ge=10, le=OPEN_MAX)] | None = None
-    """With completion by callback, the longest silence of an attempt: an hour if nothing is said."""
+    """With completion by callback, the longest silence of an attempt: an hour by default."""
     start_deadline_seconds: Annotated[float, Field(ge=1, le=OPEN_MAX)] = 3600
     """A run that would start later than this after its slot is `missed`."""
     catch_up: Literal["all", "latest", "none"] = "all"

@@ -91,6 +91,9 @@ STEP = timedelta(seconds=1)
 LAST_MOMENT = timedelta(seconds=1)
 """What an executor leaves of its life for its answer to get out."""
 
+SUPERSEDED = "superseded"
+"""Why a call is stopped whose run is another attempt's by now, or has its outcome."""
+
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 CONTENTS_REMEMBERED = 1024
@@ -328,9 +331,7 @@ class Execute:
         if self._calling and self._clock.now() >= self._polled_at + POLL:
             self._stop_unwanted()
 
-    def _start(
-        self, starts: Sequence[_Try], done: Handled
-    ) -> list[tuple[Call, _Attempt]]:
+    def _start(self, starts: Sequence[_Try], done: Handled) -> list[tuple[Call, _Attempt]]:
         attempts: list[_Attempt] = []
         refused: list[tuple[Message, Run | None]] = []
         answers = self._runs.move([each.start for each in starts])
@@ -612,13 +613,15 @@ class Execute:
         for call, attempt in calling:
             attempt.stopping = _why_stop(attempt, runs=runs, jobs=jobs)
             if attempt.stopping is not None:
-                self._targets.abort(call)
+                run = runs.get(attempt.run.key)
+                goes_on = run is not None and not run.state.terminal
+                self._targets.abort(call, leave=attempt.stopping == SUPERSEDED and goes_on)
 
     def _abandon(self, done: Handled) -> None:
         """Let go of what is still held: the leases end, and others take the runs over."""
         done.kept += [each.message for each in self._unsure]
         for call, attempt in self._calling.values():
-            self._targets.abort(call)
+            self._targets.abort(call, leave=True)
             done.kept.append(attempt.message)
         done.kept += [attempt.message for attempt in self._undecided]
         done.kept += [attempt.message for _, attempt in self._early]
@@ -733,7 +736,7 @@ def _why_stop(
 ) -> str | None:
     run = runs.get(attempt.run.key)
     if run is None or not run.held_by(attempt.owner):
-        return "superseded"
+        return SUPERSEDED
     if run.cancel_requested_at is not None:
         return why_cancelled(run)
     return "deleted" if is_gone(jobs.get(run.key.job), run.key.incarnation) else None

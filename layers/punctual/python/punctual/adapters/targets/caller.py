@@ -9,6 +9,9 @@ from typing import Any, Protocol
 from punctual.adapters.targets.failures import failure
 from punctual.core.calls import Answer, Call
 
+LEAVE = "leave"
+"""What a call is closed with whose run another attempt goes on with."""
+
 CLOSE_MAX = 0.4
 """Seconds that calls and connections get to end in when all are closed; they need far less."""
 
@@ -66,10 +69,13 @@ class Caller:
             self._going_on[id(call)] = (call, task)
             task.add_done_callback(partial(self._end, call))
 
-    def abort(self, call: Call) -> None:
-        """Close a call that is going on; one that is not is left as it is."""
+    def abort(self, call: Call, *, leave: bool) -> None:
+        """Close a call that is going on; one that is not is left as it is.
+
+        Its carrier meets a `CancelledError` that says `LEAVE` if what it began is to go on.
+        """
         if id(call) in self._going_on:
-            self._going_on[id(call)][1].cancel()
+            self._going_on[id(call)][1].cancel(LEAVE if leave else None)
 
     def stop(self) -> None:
         """Close every call that is going on, and every connection."""

@@ -68,9 +68,9 @@ class CallingThread:
         """
         return self._answers.take(wait=wait.total_seconds())
 
-    def abort(self, call: Call) -> None:
+    def abort(self, call: Call, *, leave: bool = False) -> None:
         """See `Targets.abort`. A call that has ended is left as it is."""
-        self._on_the_loop(lambda caller: caller.abort(call))
+        self._on_the_loop(lambda caller: caller.abort(call, leave=leave))
 
     def wake(self) -> None:
         """Make the `collect` that waits return at once, or else the next one."""

@@ -66,9 +66,9 @@ class EveryTarget:
         """See `CallingThread.collect`."""
         return self._answers.take(wait=wait.total_seconds())
 
-    def abort(self, call: Call) -> None:
+    def abort(self, call: Call, *, leave: bool = False) -> None:
         """See `CallingThread.abort`."""
-        self._kinds[type(call)].abort(call)
+        self._kinds[type(call)].abort(call, leave=leave)
 
     def wake(self) -> None:
         """Make the `collect` that waits return at once, or else the next one."""

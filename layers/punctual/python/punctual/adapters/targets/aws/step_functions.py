@@ -14,6 +14,7 @@ from itertools import count
 
 from punctual.adapters.targets.aws.errors import answer_without_result, code_of, printable
 from punctual.adapters.targets.aws.kinds import Ask, Kind, Response, answered
+from punctual.adapters.targets.caller import LEAVE
 from punctual.core.aws_calls import AwsCall
 from punctual.core.aws_targets import StepFunctionsTarget
 from punctual.core.calls import Answer, CallError, ErrorType
@@ -61,8 +62,9 @@ async def _execute(call: AwsCall, ask: Ask) -> Answer:
                 return _not_followed()
             ask.log.append(f"execution {'found' if started is None else 'started'}: {execution}")
             end = await _end_of(execution, ask)
-        except asyncio.CancelledError:
-            await _stop(call, execution, ask)
+        except asyncio.CancelledError as closing:
+            if LEAVE not in closing.args:
+                await _stop(call, execution, ask)
             raise
         if end.status == "SUCCEEDED":
             return answered(end.output.encode())
