@@ -3,8 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from infra.ministack import ministack as run_ministack
+
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
+"""How long an example takes is no promise, and a loaded machine may stand still for a while."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
