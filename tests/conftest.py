@@ -7,10 +7,9 @@ from hypothesis import settings
 
 from infra.ministack import ministack as run_ministack
 
-
+# How long an example takes is no promise, and a loaded machine may stand still for a while.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
-"""How long an example takes is no promise, and a loaded machine may stand still for a while."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
