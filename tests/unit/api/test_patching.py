@@ -130,7 +130,7 @@ def test_slots_of_an_interval_stay_where_they_are(api: ApiClient) -> None:
         ({"schedule": {"every_seconds": 60}}, ["/schedule"]),
         ({"target": {"url": "http://127.0.0.1/"}}, ["/target/url"]),
         ({"target": None}, ["/target"]),
-        ({"boddy": 1, "tags": {"a:b": "c"}}, ["/tags/a:b", "/boddy"]),
+        ({"payload": 1, "tags": {"a:b": "c"}}, ["/tags/a:b", "/payload"]),
         ({"id": "other"}, ["/id"]),
         ([], [""]),
         ("text", [""]),

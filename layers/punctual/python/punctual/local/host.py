@@ -255,8 +255,7 @@ class _Host:
         self._address = f"http://{ADDRESS}:{port}"
         self._terminal.start()
         self._terminal.say(
-            f"Punctual is ready at {self._address}"
-            f" (data in {self._settings.home}; Ctrl-C stops it)"
+            f"Punctual is ready at {self._address} (data in {self._settings.home}; Ctrl-C stops it)"
         )
         self._executor.start()
         self._ticker.start()
