@@ -57,7 +57,7 @@ def test_it_may_have_a_body_of_its_own(api: ApiClient, body: Any) -> None:
 @pytest.mark.parametrize(
     ("target", "body", "pointer"),
     [
-        (None, {"boddy": 1}, "/boddy"),
+        (None, {"payload": 1}, "/payload"),
         (None, [], ""),
         (EVENTS, {"body": "no object"}, "/body"),
     ],
