@@ -431,7 +431,13 @@ class Checker:
             plan.name: each
             for plan, each in zip(self.scenario.jobs, self.scenario.rules, strict=False)
         }
-        others = [o for o in self._open.values() if not o.environment.was_frozen]
+        others = [
+            other
+            for other in self._open.values()
+            if not other.environment.was_frozen
+            # A target may say that it has done its work before it answers the call.
+            and not self.workers.has_ended(other.run, other.attempt)
+        ]
         own = job_of(called.run)
         if rules[own].overlap != "allow" and sum(job_of(o.run) == own for o in others) > 1:
             self.fail("I16", f"{called.run} was called beside another run of its job")

@@ -8,8 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 
+from tests.simulation.callbacks import scenario_of
 from tests.simulation.program import Program
-from tests.simulation.scenario import make_scenario
 from tests.simulation.versions import NEIGHBOUR
 from tests.simulation.world import World
 
@@ -50,7 +50,7 @@ def run_seed(
     seed: int, programs: Sequence[Program], *, only: frozenset[str] | None = None
 ) -> World:
     """Run a seed; if `only` is given, no other fault strikes than those it names."""
-    world = World(scenario=make_scenario(seed), programs=programs, only=only)
+    world = World(scenario=scenario_of(seed), programs=programs, only=only)
     world.run()
     return world
 
