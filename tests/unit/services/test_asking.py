@@ -10,6 +10,7 @@ from punctual.core.calls import HttpCall
 from punctual.core.errors import (
     Conflict,
     IdempotencyKeyReused,
+    JobGone,
     JobNotFound,
     RunNotFound,
     StoreUnavailable,
@@ -227,15 +228,32 @@ class TestAKey:
 
         assert not run_now(deployed, key=KEY).replayed
 
-    def test_means_nothing_to_the_next_life_of_the_job(self, deployed: Deployment) -> None:
-        run_now(deployed, key=KEY)
+    def test_finds_its_run_after_the_job_was_deleted_and_created_again(
+        self, deployed: Deployment
+    ) -> None:
+        first = run_now(deployed, key=KEY)
         deployed.delete()
         deployed.create(a_schedule(DAY, anchor=NINE + DAY))
 
         asked = run_now(deployed, key=KEY)
 
-        assert not asked.replayed
-        assert asked.run.key.incarnation == 2
+        assert asked.replayed
+        assert asked.run.key == first.run.key
+        assert deployed.runs(incarnation=2) == []
+
+    def test_makes_no_run_of_the_next_life_where_the_first_sending_made_none(
+        self, deployed: Deployment
+    ) -> None:
+        deployed.replaced["runs"] = Flaky(deployed.engine.runs, insert={0})
+        with pytest.raises(StoreUnavailable):
+            run_now(deployed, key=KEY)
+        deployed.delete()
+        deployed.create(a_schedule(DAY, anchor=NINE + DAY))
+
+        with pytest.raises(JobGone):
+            run_now(deployed, key=KEY)
+
+        assert deployed.runs() == deployed.runs(incarnation=2) == []
 
     def test_asks_once_for_each_run_that_is_replayed(self, deployed: Deployment) -> None:
         runs = [run_now(deployed).run.key, run_now(deployed).run.key]

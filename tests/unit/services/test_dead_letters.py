@@ -190,6 +190,17 @@ def test_two_messages_about_one_run_end_it_once(deployed: Deployment) -> None:
     assert buried.kept == []
 
 
+def test_every_message_about_a_run_stays_while_none_was_dealt_with(deployed: Deployment) -> None:
+    stored(deployed)
+    deployed.replaced["letters"] = Flaky(deployed.letters, keep={0})
+    messages = exhausted(a_run(), a_run())
+
+    buried = deployed.bury(messages)
+
+    assert buried.kept == messages
+    assert the_run(deployed).state is RunState.QUEUED
+
+
 def test_a_letter_that_cannot_be_kept_keeps_its_run_open_and_its_message(
     deployed: Deployment,
 ) -> None:

@@ -238,7 +238,7 @@ class RequestStore(Protocol):
         """
         ...
 
-    def find(self, job: JobKey, *, incarnation: int, digest: str) -> Request | None:
+    def find(self, job: JobKey, *, digest: str) -> Request | None:
         """Return the request that stands, consistent with every earlier write."""
         ...
 

@@ -78,7 +78,7 @@ class Conflict(PunctualError):
 
 
 class JobGone(PunctualError):
-    """A create was repeated whose job has been deleted since; it is not made again."""
+    """A request was repeated whose job has been deleted since; it is not carried out again."""
 
     code = "job-gone"
 

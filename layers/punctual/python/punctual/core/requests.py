@@ -17,7 +17,8 @@ class Request:
 
     job: JobKey
     incarnation: int
-    """Life of the job that was asked for it; the next one has keys of its own."""
+    """Life of the job that was asked for it. The key holds beyond it: a request that is sent again
+    after the job was deleted and created anew is the same request."""
     digest: str
     """Of the key, and of what it was sent to."""
     fingerprint: str

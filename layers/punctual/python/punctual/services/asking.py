@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from punctual.core.asking import asked_run, own_until, refuse_paused, with_body
-from punctual.core.errors import Conflict, JobNotFound, RunNotFound, StoreUnavailable
+from punctual.core.errors import Conflict, JobGone, JobNotFound, RunNotFound, StoreUnavailable
 from punctual.core.identity import JobKey, RunKey
 from punctual.core.jobs import Content, Job, JobState
 from punctual.core.requests import KEPT, Request, digest_of, refuse_other
@@ -84,6 +84,7 @@ class Asking:
             JobNotFound: There is none.
             Conflict: It is paused.
             IdempotencyKeyReused: The key came with another body before.
+            JobGone: The key was for a run of a job that has been deleted since.
             InvalidRequest: The job's target cannot send this body.
             StoreUnavailable: The run may have been asked for or not; repeating it tells.
         """
@@ -101,6 +102,7 @@ class Asking:
             RunNotFound: There is no such run, or its job is of another life.
             Conflict: It has no outcome yet, or its job is paused.
             IdempotencyKeyReused: The key was used for another request.
+            JobGone: The key was for a run of a job that has been deleted since.
             StoreUnavailable: The run may have been asked for or not; repeating it tells.
         """
         original = self._runs.read([run_key]).get(run_key)
@@ -119,7 +121,7 @@ class Asking:
             content=content,
             scheduled_at=original.scheduled_at,
         )
-        return self._ask(job, wanted, route=f"replay {run_key.name}", key=key)
+        return self._ask(job, wanted, route=f"replay {run_key.run_id}", key=key)
 
     def _read(self, key: JobKey) -> Job:
         job = self._jobs.read([key]).get(key)
@@ -154,16 +156,18 @@ class Asking:
 
         Whoever comes first names the run; from there on, whoever comes goes on with that name.
         """
-        standing = self._requests.find(job.key, incarnation=job.incarnation, digest=request.digest)
+        standing = self._requests.find(job.key, digest=request.digest)
         if standing is None:
             refuse_paused(job)
             standing = self._requests.remember(request)
         refuse_other(standing, fingerprint=request.fingerprint)
         if standing.run != request.run:
-            key = RunKey(job.key, job.incarnation, standing.run)
+            key = RunKey(job.key, standing.incarnation, standing.run)
             run = self._runs.read([key]).get(key)
             if run is not None:
                 return Asked(run=run, replayed=True)
+        if standing.incarnation != job.incarnation:
+            raise JobGone("the job that was asked for this run has been deleted since")
         refuse_paused(job)
         return self._hand_over(job, standing.run, wanted, now=now)
 

@@ -99,6 +99,9 @@ class DeadLetters:
                 done.ended.append(ended)
             else:
                 done.kept.append(message)
+        # A run may have several messages here, and one of them was dealt with for all.
+        unsettled = {message.key for message in done.kept}
+        done.kept = [message for message, _ in messages if message.key in unsettled]
         return done
 
 

@@ -72,9 +72,9 @@ def stretch_sort(incarnation: int, since: datetime) -> str:
     return stretches_of_life(incarnation) + slot_name(since)
 
 
-def request_sort(incarnation: int, digest: str) -> str:
+def request_sort(digest: str) -> str:
     """Return the sort key of a request, by the digest of its key."""
-    return f"{REQUESTS}{incarnation}#{digest}"
+    return REQUESTS + digest
 
 
 def limit_partition(limit: LimitKey) -> str:

@@ -6,6 +6,7 @@ from punctual.adapters.dynamodb.items import (
     address,
     instant,
     is_expired,
+    number,
     seconds,
     text,
     whole_seconds,
@@ -35,21 +36,22 @@ class DynamoRequestStore:
         if answer.fate is Fate.APPLIED:
             return request
         assert answer.item is not None, "only a request that is there refuses another"
-        return _from_item(answer.item, request.job, request.incarnation, request.digest)
+        return _from_item(answer.item, request.job, request.digest)
 
-    def find(self, job: JobKey, *, incarnation: int, digest: str) -> Request | None:
+    def find(self, job: JobKey, *, digest: str) -> Request | None:
         """See `RequestStore.find`."""
-        place = address(keys.job_partition(job), keys.request_sort(incarnation, digest))
+        place = address(keys.job_partition(job), keys.request_sort(digest))
         now = self._clock.now()
         for item in self._table.get([place]):
             if not is_expired(item, now=now):
-                return _from_item(item, job, incarnation, digest)
+                return _from_item(item, job, digest)
         return None
 
 
 def _item(request: Request) -> Item:
-    sort = keys.request_sort(request.incarnation, request.digest)
+    sort = keys.request_sort(request.digest)
     return address(keys.job_partition(request.job), sort) | {
+        "incarnation": number(request.incarnation),
         "fingerprint": text(request.fingerprint),
         "run": text(request.run),
         "expires_at": instant(request.expires_at),
@@ -57,10 +59,10 @@ def _item(request: Request) -> Item:
     }
 
 
-def _from_item(item: Item, job: JobKey, incarnation: int, digest: str) -> Request:
+def _from_item(item: Item, job: JobKey, digest: str) -> Request:
     return Request(
         job=job,
-        incarnation=incarnation,
+        incarnation=int(item["incarnation"]["N"]),
         digest=digest,
         fingerprint=item["fingerprint"]["S"],
         run=item["run"]["S"],

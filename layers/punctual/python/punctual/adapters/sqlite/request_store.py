@@ -10,15 +10,15 @@ from punctual.ports import Clock
 
 _PUT = (
     "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (tenant, job_id, incarnation, digest) DO UPDATE SET"
+    " ON CONFLICT (tenant, job_id, digest) DO UPDATE SET incarnation = excluded.incarnation,"
     " fingerprint = excluded.fingerprint, run = excluded.run, expires_at = excluded.expires_at"
     " WHERE expires_at <= ?"
 )
 """One past its time is as good as gone."""
 
 _FIND = (
-    "SELECT json_group_array(json_array(fingerprint, run, expires_at)) FROM requests"
-    " WHERE tenant = ? AND job_id = ? AND incarnation = ? AND digest = ? AND expires_at > ?"
+    "SELECT json_group_array(json_array(incarnation, fingerprint, run, expires_at)) FROM requests"
+    " WHERE tenant = ? AND job_id = ? AND digest = ? AND expires_at > ?"
 )
 
 
@@ -36,8 +36,8 @@ class SqliteRequestStore:
         row: tuple[Any, ...] = (
             key.tenant,
             key.job_id,
-            request.incarnation,
             request.digest,
+            request.incarnation,
             request.fingerprint,
             request.run,
             epoch_ms(request.expires_at),
@@ -45,17 +45,17 @@ class SqliteRequestStore:
 
         def work() -> Request:
             self._database.execute(_PUT, (*row, now))
-            standing = self.find(key, incarnation=request.incarnation, digest=request.digest)
+            standing = self.find(key, digest=request.digest)
             assert standing is not None, "it was just stored, or stood before"
             return standing
 
         return self._database.transact(work)
 
-    def find(self, job: JobKey, *, incarnation: int, digest: str) -> Request | None:
+    def find(self, job: JobKey, *, digest: str) -> Request | None:
         """See `RequestStore.find`."""
         now = epoch_ms(self._clock.now())
-        rows = self._database.select(_FIND, (job.tenant, job.job_id, incarnation, digest, now))
-        for fingerprint, run, expires_at in rows:
+        rows = self._database.select(_FIND, (job.tenant, job.job_id, digest, now))
+        for incarnation, fingerprint, run, expires_at in rows:
             return Request(
                 job=job,
                 incarnation=incarnation,

@@ -177,12 +177,12 @@ ALTER TABLE runs ADD COLUMN content TEXT; -- name of a content of its own
 CREATE TABLE requests (
     tenant TEXT NOT NULL,
     job_id TEXT NOT NULL,
-    incarnation INTEGER NOT NULL,
     digest TEXT NOT NULL,
+    incarnation INTEGER NOT NULL,
     fingerprint TEXT NOT NULL,
     run TEXT NOT NULL,
     expires_at INTEGER NOT NULL,
-    PRIMARY KEY (tenant, job_id, incarnation, digest)
+    PRIMARY KEY (tenant, job_id, digest)
 ) WITHOUT ROWID;
 CREATE INDEX expiring_requests ON requests (expires_at);
 """

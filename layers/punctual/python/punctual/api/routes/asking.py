@@ -21,7 +21,7 @@ _ANSWERS: dict[int, Any] = answers(
     "The run, queued",
     status=202,
     headers=("Location",),
-    problems=(400, 404, 409, 413, 415, 422),
+    problems=(400, 404, 409, 410, 413, 415, 422),
 ) | answers(
     RunView,
     "Asked for by an earlier sending of this request; the run as it is now",
