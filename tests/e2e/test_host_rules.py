@@ -55,10 +55,13 @@ class Work:
         leaving = asyncio.create_task(peer.gone())
         await asyncio.wait({sleeping, leaving}, return_when=asyncio.FIRST_COMPLETED)
         self._end(request.target, span)
-        if sleeping.done():
-            await peer.send(head(200, ("Content-Length", "2")) + b"ok")
+        is_done = sleeping.done()
         for task in (sleeping, leaving):
             task.cancel()
+        # Nobody may be reading any more when the next request of the connection is read.
+        await asyncio.gather(sleeping, leaving, return_exceptions=True)
+        if is_done:
+            await peer.send(head(200, ("Content-Length", "2")) + b"ok")
 
     def _begin(self, request: Request) -> Span:
         span = Span(
@@ -128,7 +131,9 @@ def test_each_overlap_rule_is_kept(running: Host) -> None:
         assert any(span.slot < slot and span.began >= slot - LATE for span in calls)
 
     calls = work.of("cancel_other")
-    assert {span.slot for span in calls} == _of(cancel_other, "succeeded", "cancelled")
+    called = {span.slot for span in calls}
+    # A run whose turn it was may be cancelled for a later one before it has made its call.
+    assert _of(cancel_other, "succeeded") <= called <= _of(cancel_other, "succeeded", "cancelled")
     assert cancel_other[max(cancel_other)]["state"] == "succeeded"
     assert [span.slot for span in calls] == sorted(span.slot for span in calls)
 
