@@ -113,8 +113,8 @@ def test_of_those_who_write_at_once_one_has_its_way(engine: Engine) -> None:
 
         stood = all_at_once(
             lambda writer: engine.gates.put(
-                [replace(read, holder=a_run_key(NINE + writer * MINUTE))],  # noqa: B023
-                versions=[f"{read.version} {writer}"],  # noqa: B023
+                [replace(read, holder=a_run_key(NINE + writer * MINUTE))],  # noqa: B023 - called here
+                versions=[f"{read.version} {writer}"],  # noqa: B023 - called here
             )
         )
 

@@ -6,6 +6,7 @@ it takes a lock, after it let one go, before it waits.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tests.simulation.loop import Loop, Strand, Wake
@@ -45,11 +46,11 @@ class Threads:
         """See `threading.Lock`."""
         return _Lock(self, self._loop)
 
-    def Event(self) -> "_Event":  # noqa: N802
+    def Event(self) -> "_Event":  # noqa: N802 - likewise
         """See `threading.Event`."""
         return _Event(self, self._loop)
 
-    def Thread(self, **_: object) -> "_Thread":  # noqa: N802
+    def Thread(self, **_: object) -> "_Thread":  # noqa: N802 - likewise
         """Return a thread that never comes to run: what it would do is done by the story."""
         return _Thread()
 
@@ -73,7 +74,7 @@ class _Waiting:
     def wake_all(self) -> None:
         wakes, self._wakes = self._wakes, []
         for wake in wakes:
-            self._loop.after(0, lambda wake=wake: wake(lambda: None))  # type: ignore[misc]
+            self._loop.after(0, partial(wake, lambda: None))
 
 
 class _Lock:

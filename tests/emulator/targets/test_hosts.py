@@ -13,7 +13,7 @@ from punctual.core.breaker import FAILURES, REST_MIN
 from punctual.core.calls import Answer, ErrorType
 from tests.emulator.targets.conftest import OpenTargets
 from tests.support.calls import PATIENCE, a_call, answer_to, answers_to
-from tests.support.sinks import Sink, answer, drop, endless, hang, sink
+from tests.support.sinks import Behaviour, Sink, answer, drop, endless, hang, sink
 
 pytestmark = pytest.mark.emulator
 
@@ -80,11 +80,11 @@ def test_a_host_that_is_silent_is_left_alone_too(open_targets: OpenTargets, targ
     ],
 )
 def test_a_host_that_gives_any_sign_of_life_is_called_on_and_on(
-    open_targets: OpenTargets, target: Sink, behaviour: object, kind: ErrorType | None
+    open_targets: OpenTargets, target: Sink, behaviour: Behaviour, kind: ErrorType | None
 ) -> None:
     """One path that answers 500, or crashes, says nothing of the others."""
     targets = open_targets()
-    target.behaviour = behaviour  # type: ignore[assignment]
+    target.behaviour = behaviour
 
     timeout = SHORT if kind is ErrorType.TIMEOUT else PATIENCE
     answers = [answer_to(targets, a_call(target.url, timeout=timeout)) for _ in range(FAILURES + 1)]

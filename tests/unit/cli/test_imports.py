@@ -47,6 +47,16 @@ def test_without_apply_it_shows_the_jobs_and_asks_the_api_for_nothing(
     assert api.connected_to is None
 
 
+def test_a_single_job_is_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "crontab"
+    table.write_text("0 3 * * * backup\n")
+
+    assert run(["import", "crontab", str(table), *TARGET], connect=answering(a_job()).connect) == 0
+
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == "1 job; nothing is created without --apply"
+
+
 def test_with_apply_each_line_becomes_a_job_that_says_what_to_run(table: Path) -> None:
     api = answering(a_job(), status=201)
 

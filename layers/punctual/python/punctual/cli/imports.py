@@ -136,7 +136,8 @@ def _show(session: Session, jobs: list[tuple["CrontabJob", dict[str, Any]]]) -> 
             for entry, body in jobs
         ],
     )
-    session.output.say(f"{len(jobs)} jobs; nothing is created without --apply")
+    found = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
+    session.output.say(f"{found}; nothing is created without --apply")
 
 
 def _put(session: Session, line: int, body: dict[str, Any]) -> bool:
