@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-aws check test sim sim-many seeds mutants crashes kills test-dynamodb-local bench bench-cron coverage synth openapi format lock clean
+.PHONY: help run run-aws check test sim sim-many seeds mutants crashes kills test-dynamodb-local bench bench-aws bench-cron coverage synth openapi format lock clean
 
 help:  ## say what there is
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ test-dynamodb-local: .venv/ready  ## the stores on a DynamoDB Local that runs al
 
 bench: .venv/ready  ## the host on this machine under load, as JSON lines (ARGS="w1 w3 --rounds 3")
 	@$(BIN)/python -m benchmarks.workloads $(ARGS)
+
+bench-aws: .venv/ready  ## the functions on a stubbed or emulated AWS, as JSON lines (ARGS="execute imports")
+	@$(BIN)/python -m benchmarks.aws $(ARGS)
 
 bench-cron: .venv/ready  ## slots beside croniter and cronsim, as JSON lines (ARGS="--fuzz 1000")
 	@$(BIN)/python -m benchmarks.cron $(ARGS)

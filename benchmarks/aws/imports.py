@@ -1,0 +1,80 @@
+"""What a fresh process of each function takes before its first event: CPU and memory.
+
+The measure is what no function on AWS can do without: the interpreter, boto3, and the clients of
+the table and the queues.
+"""
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from statistics import median
+from typing import Any
+
+from benchmarks.aws.deployed import variables
+from infra.ministack import aws_free_environment
+
+Json = dict[str, Any]
+
+SAMPLES = 7
+"""Processes of each kind, in turns, so that what else the machine does strikes all alike."""
+
+BASELINE = "boto3 and two clients"
+
+_WIRED = "import functions.{0}.handler\nfrom punctual.runtime import wiring\n"
+
+STARTS: Mapping[str, str] = {
+    BASELINE: "import boto3; boto3.client('dynamodb'); boto3.client('sqs')",
+    "tick, imported": "import functions.tick.handler",
+    "tick, ready": _WIRED.format("tick") + "wiring.tick()",
+    "dispatch, imported": "import functions.dispatch.handler",
+    "dispatch, ready": _WIRED.format("dispatch") + "wiring.dispatch(); wiring.watch()",
+    "execute, imported": "import functions.execute.handler",
+    "execute, ready": _WIRED.format("execute") + "wiring.execute()",
+    "dead_letters, imported": "import functions.dead_letters.handler",
+    "dead_letters, ready": _WIRED.format("dead_letters") + "wiring.dead_letters()",
+    "api, imported": "import functions.api.handler",
+    # The secret of the cursors is asked for where there is AWS.
+    "api, ready": _WIRED.format("api")
+    + "from punctual.runtime import api_wiring as api\n"
+    + "api._secret = lambda _: bytes(32)\napi.app()",
+}
+"""What a process does. `ready`: all that its first event needs is put together, clients too."""
+
+_REPORT = """
+import json, resource, sys
+used = resource.getrusage(resource.RUSAGE_SELF)
+json.dump([used.ru_utime + used.ru_stime, used.ru_maxrss / 1024], sys.stdout)
+"""
+
+
+def measure() -> Iterator[Json]:
+    """Yield a line for each way to begin; `ratio` is its CPU over the measure's."""
+    samples: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for code in STARTS.values():  # whatever is compiled or read from disk is so once before
+        _begin(code)
+    for _ in range(SAMPLES):
+        for name, code in STARTS.items():
+            samples[name].append(_begin(code))
+    cpu = {name: median(cpu for cpu, _ in taken) for name, taken in samples.items()}
+    for name, taken in samples.items():
+        yield {
+            "start": name,
+            "cpu_s": round(cpu[name], 3),
+            "ratio": round(cpu[name] / cpu[BASELINE], 3),
+            "rss_max_mb": round(max(rss for _, rss in taken)),
+            "samples": len(taken),
+        }
+
+
+def _begin(code: str) -> tuple[float, float]:
+    """Return the CPU seconds and the peak memory in MB of a process that begins so."""
+    result = subprocess.run(
+        [sys.executable, "-c", code + "\n" + _REPORT],
+        check=True,
+        capture_output=True,
+        env=aws_free_environment() | variables(),
+    )
+    cpu, rss = json.loads(result.stdout)
+    return cpu, rss
