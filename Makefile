@@ -9,13 +9,14 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" \
 	$(UPGRADE)
 PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
+PEERS := benchmarks/peers
 LOOPBACK := --allow-hosts=127.0.0.1,::1,localhost
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-aws check test sim sim-many seeds mutants crashes kills test-dynamodb-local bench bench-aws bench-cron coverage synth openapi format lock clean
+.PHONY: help run run-aws check test sim sim-many seeds mutants crashes kills test-dynamodb-local bench bench-aws bench-cron bench-peers coverage synth openapi format lock clean
 
 help:  ## say what there is
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +73,9 @@ bench-aws: .venv/ready  ## the functions on a stubbed or emulated AWS, as JSON l
 bench-cron: .venv/ready  ## slots beside croniter and cronsim, as JSON lines (ARGS="--fuzz 1000")
 	@$(BIN)/python -m benchmarks.cron $(ARGS)
 
+bench-peers: .venv/ready $(PEERS)/.venv/ready $(PEERS)/node_modules/ready  ## the host beside other schedulers, as JSON lines (ARGS="celery w2 --rounds 3")
+	@exec $(BIN)/python -m benchmarks.peers $(ARGS)
+
 coverage: .venv/ready  ## which branches the fast tests never took
 	$(PYTEST) --cov --cov-report=term
 
@@ -91,11 +95,13 @@ lock: $(UV)  ## write the lock files from pyproject.toml and package.json (UPGRA
 	$(COMPILE) pyproject.toml --all-extras --group run -c requirements/dev.txt -o requirements/run.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o layers/dependencies/requirements.txt
 	$(COMPILE) --group bootstrap -c requirements/dev.txt -o requirements/bootstrap.txt
+	$(COMPILE) $(PEERS)/requirements.in -o $(PEERS)/requirements.txt
 	$(MAKE) .venv/ready
 	npm install --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel=error
+	cd $(PEERS) && npm install --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel=error
 
 clean:  ## remove what make built; data of `make run` stays
-	rm -rf .venv node_modules cdk.out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
+	rm -rf .venv node_modules $(PEERS)/.venv $(PEERS)/node_modules cdk.out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
 		.hypothesis .coverage layers/dependencies/python
 
 $(UV): requirements/bootstrap.txt
@@ -120,4 +126,15 @@ $(UV): requirements/bootstrap.txt
 # npm comes with the Node of .venv, so a Node of the machine's own is neither needed nor used.
 node_modules/ready: .venv/ready package.json package-lock.json
 	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# The peers are measured, not run on: what they need stays out of the environment of all else.
+$(PEERS)/.venv/ready: $(UV) $(PEERS)/requirements.txt
+	$(UV) venv --quiet --clear --python $(BIN)/python $(PEERS)/.venv
+	$(UV) pip install --quiet --python $(PEERS)/.venv/bin/python --require-hashes -r $(PEERS)/requirements.txt
+	@touch $@
+
+# None of them needs an install script; the prebuilt parts that some have come as packages.
+$(PEERS)/node_modules/ready: .venv/ready $(PEERS)/package.json $(PEERS)/package-lock.json
+	cd $(PEERS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
