@@ -97,7 +97,8 @@ def w4(rounds: Rounds, _: int, *, count: int = 1000) -> dict[str, Any]:
     with rounds(delay=0.05) as host:
         slot = float(int(time.time() + 6 + count * 0.0015))
         host.create({f"j{i}": {"at": instant_of(slot)} for i in range(count)})
-        time.sleep(max(slot - time.time(), 0))
+        slack = slot - time.time()
+        time.sleep(max(slack, 0))
         host.wait_for(200, within=30)
         host.kill()
         started = len(host.calls())
@@ -109,6 +110,7 @@ def w4(rounds: Rounds, _: int, *, count: int = 1000) -> dict[str, Any]:
     attempts = Counter(job_id for job_id, *_ in calls)
     return {
         "n": count,
+        "slack": round(slack, 2),
         "started_before_kill": started,
         "not_run": count - len(attempts),
         "multi": sum(number > 1 for number in attempts.values()),

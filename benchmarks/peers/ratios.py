@@ -19,6 +19,8 @@ class Figure:
     label: str
     fields: tuple[str, ...]
     """Fields of a row whose sum it is."""
+    compared: bool = True
+    """Whether a ratio says anything: not of counts that are 0 where all is well."""
 
     def of(self, row: Row) -> float:
         """Return the figure of one round."""
@@ -31,7 +33,13 @@ def _lateness(*quantiles: str) -> tuple[Figure, ...]:
 
 _CPU = Figure("CPU per 1,000, s", ("cpu_worker_per1k", "cpu_store_per1k"))
 _CPU_RUN = Figure("of it from the slot on, s", ("cpu_worker_run_per1k", "cpu_store_run_per1k"))
-_MANY_AT_ONCE = (Figure("runs/s", ("runs_s",)), *_lateness("p50", "p99"), _CPU, _CPU_RUN)
+_MANY_AT_ONCE = (
+    Figure("jobs run", ("distinct",), compared=False),
+    Figure("runs/s", ("runs_s",)),
+    *_lateness("p50", "p99"),
+    _CPU,
+    _CPU_RUN,
+)
 
 FIGURES = {
     "w1": _lateness("p50", "p99", "max"),
@@ -39,9 +47,9 @@ FIGURES = {
     "w2k10": _MANY_AT_ONCE,
     "w3": (Figure("fraction of slots run", ("frac",)), *_lateness("p50", "p99"), _CPU),
     "w4": (
-        Figure("never run, of 1,000", ("not_run",)),
-        Figure("run twice", ("multi",)),
-        Figure("last start after kill, s", ("last_start_after_kill",)),
+        Figure("not run, of 1,000", ("not_run",), compared=False),
+        Figure("called again", ("multi",), compared=False),
+        Figure("last start after restart, s", ("last_start_after_kill",), compared=False),
     ),
     "w5": (
         Figure("creates/s, one by one", ("single_per_s",)),
@@ -63,36 +71,40 @@ def table(rows: Sequence[Row]) -> str:
         spread is half the range of several rounds in percent of the median, the ratio is that of
         Punctual's median to this one, left out where either is 0.
     """
-    sound = [row for row in rows if "error" not in row and row.get("slack", 0) >= 0]
-    names = {row["peer"] for row in rows}
     peers = [REFERENCE, *_in_order(row["peer"] for row in rows if row["peer"] != REFERENCE)]
-    lines = [["workload", "figure", *(peer for peer in peers if peer in names)]]
+    lines = [["workload", "figure", *peers], ["---"] * (2 + len(peers))]
     for workload in _in_order(row["w"] for row in rows):
-        of_workload = [row for row in sound if row["w"] == workload]
+        sound = [row for row in rows if row["w"] == workload and _is_sound(row)]
         for figure in FIGURES[workload]:
             values = {
-                peer: [figure.of(row) for row in of_workload if row["peer"] == peer]
-                for peer in lines[0][2:]
+                peer: [figure.of(row) for row in sound if row["peer"] == peer] for peer in peers
             }
-            reference = values.get(REFERENCE, [])
-            cells = [
-                _cell(of_peer, [] if peer == REFERENCE else reference)
-                for peer, of_peer in values.items()
-            ]
-            lines.append([workload, figure.label, *cells])
-    lines.insert(1, ["---"] * len(lines[0]))
+            lines.append([workload, figure.label, *_cells(values, compared=figure.compared)])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _cell(values: Sequence[float], reference: Sequence[float]) -> str:
+def _is_sound(row: Row) -> bool:
+    return "error" not in row and row.get("slack", 0) >= 0
+
+
+def _cells(values: Mapping[str, Sequence[float]], *, compared: bool) -> list[str]:
+    of_reference = values[REFERENCE]
+    reference = median(of_reference) if of_reference and compared else 0.0
+    return [
+        _cell(of_peer, reference=0.0 if peer == REFERENCE else reference)
+        for peer, of_peer in values.items()
+    ]
+
+
+def _cell(values: Sequence[float], *, reference: float) -> str:
     if not values:
         return "-"
     middle = median(values)
     cell = _written(middle)
     if len(values) > 1 and middle:
         cell += f" ± {(max(values) - min(values)) / 2 / middle:.0%}"
-    if reference and middle and median(reference):
-        cell += f" ({_written(median(reference) / middle)})"
+    if reference and middle:
+        cell += f" ({_written(reference / middle)})"
     return cell
 
 
