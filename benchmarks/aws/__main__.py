@@ -69,8 +69,9 @@ def sink() -> Iterator[str]:
 
 def _in_a_process(workload: str, plan: Json) -> Json:
     command = [sys.executable, "-m", "benchmarks.aws.rounds", workload, json.dumps(plan)]
-    result = subprocess.run(command, check=True, capture_output=True, env=aws_free_environment())
-    figures: Json = json.loads(result.stdout)
+    environment = aws_free_environment()
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment).stdout
+    figures: Json = json.loads(output)
     return figures
 
 

@@ -14,8 +14,6 @@ from punctual.core.sharding import group_count, shards_of_group
 
 Json = dict[str, Any]
 
-TABLE = "punctual"
-
 REGION = "eu-central-1"
 
 BATCH = 10
@@ -26,10 +24,13 @@ SHARDS_PER_MESSAGE = 16
 OK = Answer(status_code=200, content_type="text/plain", body=b"ok", body_bytes=2)
 
 
-def variables(queue_urls: dict[str, str] | None = None) -> dict[str, str]:
+def variables(
+    *, table: str = "punctual", queue_urls: dict[str, str] | None = None
+) -> dict[str, str]:
     """Return the environment of every function together.
 
     Args:
+        table: The table's name.
         queue_urls: By name; None for those that an account would have.
     """
     urls = queue_urls or {
@@ -43,7 +44,7 @@ def variables(queue_urls: dict[str, str] | None = None) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "POWERTOOLS_METRICS_NAMESPACE": "Punctual",
         "POWERTOOLS_SERVICE_NAME": "benchmark",
-        "TABLE_NAME": TABLE,
+        "TABLE_NAME": table,
         "FAST_QUEUE_URL": urls["fast"],
         "SLOW_QUEUE_URL": urls["slow"],
         "DEAD_QUEUE_URL": urls["dead-letters"],

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -42,39 +43,62 @@ STARTS: Mapping[str, str] = {
 }
 """What a process does. `ready`: all that its first event needs is put together, clients too."""
 
+_ALONE = """
+import sys
+sys.modules["uvloop"] = None  # it is no dependency of the functions
+"""
+
 _REPORT = """
-import json, resource, sys
+import json, resource, sys, threading, time
+first = time.thread_time()
+for thread in threading.enumerate():
+    if thread is not threading.current_thread():
+        thread.join()
 used = resource.getrusage(resource.RUSAGE_SELF)
-json.dump([used.ru_utime + used.ru_stime, used.ru_maxrss / 1024], sys.stdout)
+json.dump([used.ru_utime + used.ru_stime, first, used.ru_maxrss / 1024], sys.stdout)
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a process took to begin."""
+
+    cpu: float
+    """Seconds, of all threads."""
+    first_cpu: float
+    """Seconds of the thread that its first event is handled by; others go on beside it."""
+    rss_max: float
+    """MB."""
+
+
 def measure() -> Iterator[Json]:
-    """Yield a line for each way to begin; `ratio` is its CPU over the measure's."""
-    samples: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    """Yield a line for each way to begin; a ratio is its CPU over the measure's."""
+    samples: dict[str, list[Beginning]] = defaultdict(list)
     for code in STARTS.values():  # whatever is compiled or read from disk is so once before
         _begin(code)
     for _ in range(SAMPLES):
         for name, code in STARTS.items():
             samples[name].append(_begin(code))
-    cpu = {name: median(cpu for cpu, _ in taken) for name, taken in samples.items()}
+    least = median(taken.cpu for taken in samples[BASELINE])
     for name, taken in samples.items():
+        cpu = median(each.cpu for each in taken)
+        first = median(each.first_cpu for each in taken)
         yield {
             "start": name,
-            "cpu_s": round(cpu[name], 3),
-            "ratio": round(cpu[name] / cpu[BASELINE], 3),
-            "rss_max_mb": round(max(rss for _, rss in taken)),
+            "cpu_s": round(cpu, 3),
+            "ratio": round(cpu / least, 3),
+            "first_thread_cpu_s": round(first, 3),
+            "first_thread_ratio": round(first / least, 3),
+            "rss_max_mb": round(max(each.rss_max for each in taken)),
             "samples": len(taken),
         }
 
 
-def _begin(code: str) -> tuple[float, float]:
-    """Return the CPU seconds and the peak memory in MB of a process that begins so."""
+def _begin(code: str) -> Beginning:
     result = subprocess.run(
-        [sys.executable, "-c", code + "\n" + _REPORT],
+        [sys.executable, "-c", _ALONE + code + _REPORT],
         check=True,
         capture_output=True,
         env=aws_free_environment() | variables(),
     )
-    cpu, rss = json.loads(result.stdout)
-    return cpu, rss
+    return Beginning(*json.loads(result.stdout))

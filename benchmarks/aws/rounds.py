@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import boto3
 
 from benchmarks.aws.deployed import (
-    TABLE,
     Context,
     InstantTargets,
     Json,
@@ -35,6 +34,9 @@ from punctual.adapters.dynamodb.table import Table
 from tests.support.builders import MINUTE, a_content, a_job, a_schedule
 from tests.support.clock import NINE, FakeChance, FakeClock
 from tests.support.tables import create_queues, create_table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 ARRIVES_EARLY = timedelta(milliseconds=500)
 """How long before its slot a message reaches its executor, on average."""
@@ -79,8 +81,7 @@ class Bench:
             self._stub = StubbedAws(clock=self.clock, meter=self.meter)
             for client in clients:
                 self._stub.serve(client)
-        self._table = Table(clients[0], TABLE, clock=self.clock, chance=FakeChance())
-        self._create_jobs()
+        self._create_jobs(clients[0])
         for client in clients:
             self.meter.watch(client)
 
@@ -130,11 +131,12 @@ class Bench:
         further = (AHEAD_MAX - MINUTE) // timedelta(seconds=self._plan.every)
         return self._plan.jobs * min(AHEAD_SLOTS, 1 + further)
 
-    def _create_jobs(self) -> None:
+    def _create_jobs(self, dynamodb: "DynamoDBClient") -> None:
         """Store jobs whose first slot is a minute away, each with a target of its own."""
         from punctual.core.records import content_ref  # noqa: PLC0415
 
-        store = DynamoJobStore(self._table, clock=self.clock)
+        table = Table(dynamodb, os.environ["TABLE_NAME"], clock=self.clock, chance=FakeChance())
+        store = DynamoJobStore(table, clock=self.clock)
         schedule = a_schedule(timedelta(seconds=self._plan.every), anchor=NINE + MINUTE)
         target = self._plan.target or "https://example.com/"
         new = []
@@ -153,9 +155,10 @@ def run(workload: str, plan: Plan) -> Json:
             stack.enter_context(environment(variables()))
         else:
             stack.enter_context(environment(variables() | {"AWS_ENDPOINT_URL": plan.engine}))
-            create_table(boto3.client("dynamodb"), TABLE)
-            urls = create_queues(boto3.client("sqs"), prefix="punctual-")
-            stack.enter_context(patch.dict(os.environ, variables(urls)))
+            own = f"punctual-{os.getpid()}"
+            create_table(boto3.client("dynamodb"), own)
+            urls = create_queues(boto3.client("sqs"), prefix=f"{own}-")
+            stack.enter_context(patch.dict(os.environ, variables(table=own, queue_urls=urls)))
         bench = Bench(plan)
         workloads: dict[str, Callable[[], Json]] = {
             "dispatch": bench.dispatch,

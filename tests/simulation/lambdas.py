@@ -7,7 +7,6 @@ invocation to the next, has a clock that may be wrong, and can die or freeze at 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from types import SimpleNamespace
 from typing import Any, Protocol
 
 from botocore.retries import quota
@@ -68,7 +67,7 @@ class Network(Protocol):
         ...
 
     def client(self, program: Program, service: str, *, config: Any) -> Any:
-        """Return a client of an AWS service, as `boto3.client` does."""
+        """Return a client of an AWS service, as `make_client` does."""
         ...
 
 
@@ -143,7 +142,7 @@ class Environment:
         return self._process
 
     def client(self, service: str, *, config: Any) -> Any:
-        """Return a client of an AWS service, as `boto3.client` does."""
+        """Return a client of an AWS service, as `make_client` does."""
         return self._network.client(self.program, service, config=config)
 
     def release(self) -> "Process | None":
@@ -193,7 +192,7 @@ class Process:
         own = {
             "clock": _Clock(self),
             "chance": _Chance(self),
-            "boto3": SimpleNamespace(client=self._client),
+            "make_client": self._client,
             "targets": lambda: self.host.targets,
         }
         for root in loaded.wirings:

@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
+from botocore.config import Config
+from botocore.exceptions import UnknownServiceError
 
 from infra.definitions import DISPATCH_TIMEOUT, FAST_TIMEOUT, SHARDS, SLOW_TIMEOUT
 from punctual.core.execution import LEASE_MARGIN
 from punctual.core.jobs import FAST_TIMEOUT_MAX, SLOW_TIMEOUT_MAX
 from punctual.runtime import wiring
+from punctual.runtime.clients import SERVICES, make_client
 from tests.support.builders import SECOND
 from tests.support.functions_on_moto import a_cloud
 
@@ -59,3 +62,18 @@ def test_a_dispatch_ends_before_its_message_is_visible_again() -> None:
 def test_nothing_unreadable_is_buried_without_asking_for_a_queue() -> None:
     """No function but those that need it has the dead letters' queue in its environment."""
     assert wiring.bury([]) == []
+
+
+def test_a_client_finds_its_service_without_looking_through_all_others() -> None:
+    """Each is known to the finder of descriptions, or the first to need it would fail."""
+    for service in SERVICES:
+        client = make_client(service, config=Config(region_name="eu-central-1"))
+        assert client.meta.service_model.service_name == service
+    with pytest.raises(UnknownServiceError):
+        make_client("ec2", config=Config(region_name="eu-central-1"))
+
+
+def test_whoever_is_asked_is_told_who_asks() -> None:
+    client = make_client("sqs", config=Config(region_name="eu-central-1"))
+
+    assert client.meta.config.user_agent.startswith("Punctual ")

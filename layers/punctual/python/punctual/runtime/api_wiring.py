@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -26,7 +25,7 @@ from punctual.core.errors import StoreUnavailable
 from punctual.core.jobs import Lane
 from punctual.runtime.observability import count, logger, metrics, report_outcomes
 from punctual.runtime.settings import ApiSettings
-from punctual.runtime.wiring import STORE_CONFIG, chance, clock, dynamodb, results, sqs
+from punctual.runtime.wiring import chance, clock, dynamodb, results, secrets_manager, sqs
 from punctual.services.asking import Asking
 from punctual.services.callbacks import Callbacks
 from punctual.services.dispatch import Dispatch
@@ -157,9 +156,8 @@ def _ask(queue_urls: Mapping[Lane, str]) -> None:
 
 
 def _secret(arn: str) -> bytes:
-    client: Any = boto3.client("secretsmanager", config=STORE_CONFIG)
     try:
-        secret: str = client.get_secret_value(SecretId=arn)["SecretString"]
+        secret: str = secrets_manager().get_secret_value(SecretId=arn)["SecretString"]
     except (BotoCoreError, ClientError) as error:
         raise StoreUnavailable("the secret of the cursors is out of reach") from error
     return secret.encode()

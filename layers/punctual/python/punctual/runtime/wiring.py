@@ -7,10 +7,10 @@ clients it needs. The API's own parts are in `api_wiring`, since they cost more 
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import cache
-from threading import Lock
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
 
 from punctual.adapters.dynamodb.beats import DynamoBeats
@@ -27,8 +27,10 @@ from punctual.adapters.sqs.dead_letter_box import SqsDeadLetterBox
 from punctual.adapters.sqs.run_queue import SqsRunQueue
 from punctual.adapters.sqs.shard_queue import SqsShardQueue
 from punctual.adapters.system import SystemChance, SystemClock
+from punctual.adapters.targets.on_first_call import OnFirstCall
 from punctual.core.jobs import FAST_TIMEOUT_MAX, SLOW_TIMEOUT_MAX, Lane
 from punctual.ports import Chance, Clock, DeadLetter, Targets
+from punctual.runtime.clients import make_client
 from punctual.runtime.settings import (
     DeadLettersSettings,
     DispatchSettings,
@@ -64,9 +66,6 @@ _SEND_CONFIG = Config(
     **_PATIENCE,  # type: ignore[arg-type]
 )
 
-_MAKING = Lock()
-"""Held where threads may make clients, which share a session that is not for several at once."""
-
 clock: Clock = SystemClock()
 chance: Chance = SystemChance()
 
@@ -74,27 +73,27 @@ chance: Chance = SystemChance()
 @cache
 def dynamodb() -> "DynamoDBClient":
     """Return the client of the table."""
-    return boto3.client("dynamodb", config=STORE_CONFIG)
+    client: DynamoDBClient = make_client("dynamodb", config=STORE_CONFIG)
+    return client
 
 
 @cache
 def sqs() -> "SQSClient":
     """Return the client of the queues; it repeats nothing by itself."""
-    return boto3.client("sqs", config=_SEND_CONFIG)
+    client: SQSClient = make_client("sqs", config=_SEND_CONFIG)
+    return client
 
 
 @cache
 def s3() -> Any:  # noqa: ANN401 - there are no types of this client here
     """Return the client of the bucket."""
-    with _MAKING:
-        return boto3.client("s3", config=STORE_CONFIG)
+    return make_client("s3", config=STORE_CONFIG)
 
 
 @cache
 def secrets_manager() -> Any:  # noqa: ANN401 - there are no types of this client here
     """Return the client of the secrets."""
-    with _MAKING:
-        return boto3.client("secretsmanager", config=STORE_CONFIG)
+    return make_client("secretsmanager", config=STORE_CONFIG)
 
 
 @cache
@@ -165,8 +164,21 @@ def execute() -> Execute:
 
 @cache
 def targets() -> Targets:
-    """Return where calls go."""
-    from punctual.adapters.targets.every import every_target  # noqa: PLC0415 - only executors call
+    """Return where calls go.
+
+    What they need is imported aside: a batch mostly waits for its slot, and its runs are started
+    before they call.
+    """
+    Thread(target=_import_targets, name="imports", daemon=True).start()
+    return OnFirstCall(_open_targets, clock=clock)
+
+
+def _import_targets() -> None:
+    import_module("punctual.adapters.targets.every")
+
+
+def _open_targets() -> Targets:
+    from punctual.adapters.targets.every import every_target  # noqa: PLC0415 - takes long
 
     settings = ExecuteSettings.from_env()
     return every_target(
