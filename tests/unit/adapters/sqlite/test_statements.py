@@ -99,8 +99,8 @@ def test_what_is_done_to_many_rows_takes_few_statements(
         engine.queue.acknowledge(messages)
 
     engine.transact(settle)
-    assert counted["UPDATE"] == counted["SELECT json"] == counted["COMMIT"] == 1
-    assert counted["DELETE"] == 1
+    assert counted["UPDATE"] == counted["DELETE"] == counted["COMMIT"] == 1
+    assert counted["SELECT json"] == 0  # what their starts left is known
 
 
 def statements_of(module: ModuleType) -> Iterator[str]:

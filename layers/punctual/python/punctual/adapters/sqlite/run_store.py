@@ -19,11 +19,23 @@ from punctual.adapters.sqlite.rows import (
 from punctual.adapters.sqlite.statements import ForRows, Row
 from punctual.core.identity import JobKey, RunKey
 from punctual.core.instants import epoch_ms
-from punctual.core.runs import HISTORY_KEPT, Move, Run, Stretch, after, permits, was_applied
+from punctual.core.runs import (
+    HISTORY_KEPT,
+    Move,
+    Run,
+    RunState,
+    Stretch,
+    after,
+    permits,
+    was_applied,
+)
 from punctual.ports import Clock, Moved
 
 STRETCHES_MAX = 100
 """Stretches of one life that are listed."""
+
+REMEMBERED_MAX = 8_192
+"""Running runs kept in memory; of more, those that started first are read again."""
 
 _INSERT = ForRows(
     f"WITH new ({', '.join(RUN_BORN_WITH)}) AS ({{rows}})"
@@ -77,7 +89,11 @@ _STRETCHES = (
 
 
 class SqliteRunStore:
-    """Fills `RunStore`."""
+    """Fills `RunStore`.
+
+    Runs that are running are kept in memory as their rows are, since the move that ends one is
+    decided on what the move that started it left. No row has another writer: the home is locked.
+    """
 
     def __init__(self, database: Database, *, clock: Clock, boot: int) -> None:
         """Bind a database.
@@ -90,6 +106,8 @@ class SqliteRunStore:
         self._database = database
         self._clock = clock
         self._boot = boot
+        self._running: dict[RunKey, tuple[int, Run]] = {}
+        """With their rows' ids, as committed; touched by whoever has the turn to write."""
 
     def insert(self, runs: Sequence[Run]) -> Sequence[bool]:
         """See `RunStore.insert`."""
@@ -107,22 +125,44 @@ class SqliteRunStore:
         moved: list[Moved] = []
         changes: dict[tuple[str, ...], list[Row]] = {}
         gone: list[Row] = []
-        for move, (row_id, run) in zip(moves, self._find([m.key for m in moves]), strict=True):
+        stand: list[tuple[RunKey, int, Run | None]] = []
+        for move, (row_id, run) in zip(moves, self._standing([m.key for m in moves]), strict=True):
             if run is None or not permits(move, run):
                 moved.append(Moved(applied=was_applied(move, run), run=run))
                 continue
             left = after(move, run)
             moved.append(Moved(applied=True, run=left))
+            stand.append((move.key, row_id, left))
             if left is None:
                 gone.append((row_id,))
-            else:
-                parts = changed_parts(run, left)
+            elif parts := changed_parts(run, left):
                 row = parts_to_row(row_id, left, parts, boot=self._boot)
                 changes.setdefault(parts, []).append(row)
         for parts, rows in changes.items():
             self._database.write(update_of(parts), rows)
         self._database.write(_DELETE, gone)
+        self._database.after_commit(lambda: self._remember(stand))
         return moved
+
+    def _standing(self, keys: Sequence[RunKey]) -> list[tuple[int, Run | None]]:
+        """Return row id and run of each key, as `_find`, of what is about to change.
+
+        What was in memory of them is taken out: should the change not be committed, it is not there
+        as if it had been.
+        """
+        known = {key: held for key in keys if (held := self._running.pop(key, None)) is not None}
+        found = iter(self._find([key for key in keys if key not in known]))
+        return [known.get(key) or next(found) for key in keys]
+
+    def _remember(self, stand: Sequence[tuple[RunKey, int, Run | None]]) -> None:
+        """Keep of the runs that changed those that are running; an earlier change may be there."""
+        for key, row_id, run in stand:
+            if run is not None and run.state is RunState.RUNNING:
+                self._running[key] = row_id, run
+            else:
+                self._running.pop(key, None)
+        while len(self._running) > REMEMBERED_MAX:
+            del self._running[next(iter(self._running))]
 
     def read(self, keys: Sequence[RunKey]) -> Mapping[RunKey, Run]:
         """See `RunStore.read`."""
