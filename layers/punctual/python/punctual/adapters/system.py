@@ -3,7 +3,9 @@
 import random
 import secrets
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+
+from punctual.core.instants import from_epoch_ms
 
 
 class SystemClock:
@@ -11,8 +13,7 @@ class SystemClock:
 
     def now(self) -> datetime:
         """Return the present instant: aware, UTC, whole milliseconds (rounded down)."""
-        now = datetime.now(UTC)
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+        return from_epoch_ms(time.time_ns() // 1_000_000)
 
     def sleep(self, duration: timedelta) -> None:
         """Return after `duration`; at once when it is not positive."""

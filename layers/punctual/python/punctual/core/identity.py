@@ -5,11 +5,16 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from punctual.core.errors import RunNotFound
 
 JOB_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 """What a job may be called; `.`, `~`, `#` and `/` stay free for the names built around it."""
+
+NAMES_REMEMBERED = 4096
+"""How many names of slots are not read twice: each start asks several times, and runs that are due
+together share one."""
 
 _SLOT_NAME = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?:\.(\d{3}))?Z")
 _sorted_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
@@ -45,22 +50,27 @@ class RunKey:
     @property
     def slot(self) -> datetime | None:
         """The slot in the name; None for a run that no schedule named."""
-        match = _SLOT_NAME.fullmatch(self.name)
-        if match is None:
-            return None
-        *whole, milliseconds = match.groups(default="0")
-        year, month, day, hour, minute, second = map(int, whole)
-        microsecond = int(milliseconds) * 1000
-        try:  # not by `strptime`, which takes several times as long: every start asks
-            return datetime(year, month, day, hour, minute, second, microsecond, tzinfo=UTC)
-        except ValueError:  # it looks like a time, and the calendar has none such
-            return None
+        return _slot_in(self.name)
 
     @property
     def run_id(self) -> str:
         """The run's id in the API, and the idempotency key its target sees on every attempt."""
         life = "" if self.incarnation == 1 else f"~{self.incarnation}"
         return f"{self.job.job_id}{life}.{self.name}"
+
+
+@lru_cache(maxsize=NAMES_REMEMBERED)
+def _slot_in(name: str) -> datetime | None:
+    match = _SLOT_NAME.fullmatch(name)
+    if match is None:
+        return None
+    *whole, milliseconds = match.groups(default="0")
+    year, month, day, hour, minute, second = map(int, whole)
+    microsecond = int(milliseconds) * 1000
+    try:  # not by `strptime`, which takes several times as long
+        return datetime(year, month, day, hour, minute, second, microsecond, tzinfo=UTC)
+    except ValueError:  # it looks like a time, and the calendar has none such
+        return None
 
 
 def slot_name(slot: datetime) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -12,6 +13,11 @@ _RFC_3339 = re.compile(
 )
 
 
+INSTANTS_REMEMBERED = 4096
+"""How many instants are not written twice; runs that are due together have the same one."""
+
+
+@lru_cache(maxsize=INSTANTS_REMEMBERED)
 def format_instant(instant: datetime) -> str:
     """Write an instant in RFC 3339, UTC: `2026-12-01T09:00:00Z`, or `…00.123Z` when not whole.
 

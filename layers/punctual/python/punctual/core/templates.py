@@ -26,6 +26,8 @@ def fill(text: str, values: dict[str, str], *, as_written: Callable[[str], str] 
 
     In JSON text two braces in a row occur within strings only, so the text may be filled as it is.
     """
+    if "{{" not in text:  # as in most texts, which need not be searched
+        return text
     return _TEMPLATE.sub(lambda match: as_written(values[match[1]]), text)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from itertools import compress
+from json.encoder import encode_basestring
 from operator import attrgetter, is_not
 from typing import Any
 
@@ -346,7 +347,7 @@ _PARTS: dict[str, _Part] = {
         ("cancel_requested_at",), lambda run, _: (_ms(run.cancel_requested_at),)
     ),
     "marks": _Part(
-        ("starts",), lambda run, _: (_text(list(map(_start_to_record, run.starts, run.marks))),)
+        ("starts",), lambda run, _: (f"[{','.join(map(_start_text, run.starts, run.marks))}]",)
     ),
     "failures": _Part(
         ("failures",), lambda run, _: (_text(list(map(_failure_to_record, run.failures))),)
@@ -407,12 +408,10 @@ def _result_values(result: Result) -> tuple[Any, ...]:
     )
 
 
-def _start_to_record(at: datetime, mark: Mark) -> list[Any]:
+def _start_text(at: datetime, mark: Mark) -> str:
     """Write the start of one attempt: `[1764579600000,"q3Jk9-aB"]`, then its heartbeat if any."""
-    record: list[Any] = [epoch_ms(at), mark.owner]
-    if mark.heartbeat is not None:
-        record.append(mark.heartbeat // MILLISECOND)
-    return record
+    heartbeat = "" if mark.heartbeat is None else f",{mark.heartbeat // MILLISECOND}"
+    return f"[{epoch_ms(at)},{encode_basestring(mark.owner)}{heartbeat}]"
 
 
 def _started_at(record: list[Any] | int) -> datetime:
