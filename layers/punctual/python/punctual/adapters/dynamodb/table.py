@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 from botocore.exceptions import ClientError
 
+from punctual.adapters.dynamodb.answers import take_plainly
 from punctual.adapters.dynamodb.errors import (
     entry_is_busy,
     entry_is_refusal,
@@ -109,6 +110,7 @@ class Table:
             batches: Whether conditional writes share requests (BatchExecuteStatement); an engine
                 that does not speak PartiQL gets them one at a time.
         """
+        take_plainly(client)
         self._client = client
         self._name = name
         self._clock = clock
