@@ -2,9 +2,10 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from urllib.parse import quote
 
 from aiohttp import (
@@ -33,6 +34,12 @@ from punctual.core.calls import BODY_READ_MAX, Answer, CallError, HttpCall
 
 CONNECT_MAX = 10.0
 """Seconds until a connection stands, TLS included; the addresses of a name share them."""
+
+URLS_REMEMBERED = 1024
+"""How many URLs are not read twice: most jobs call the same one each time."""
+
+NEVER_SENT_AGAIN = frozenset({"POST", "PATCH"})
+"""Methods whose requests the library does not send again of its own accord."""
 
 TEXT_KEPT_MAX = 128
 """Characters kept of a header of the answer."""
@@ -125,14 +132,19 @@ async def send_once(request: ClientRequest, handler: ClientHandlerType) -> Clien
     It would do so, in one attempt of ours, for methods that HTTP calls idempotent. Whether to call
     again is for the run's retry policy, which tells the target the number of the attempt.
     """
+    return await _sent(handler(request))
+
+
+async def _sent(sending: Awaitable[ClientResponse]) -> ClientResponse:
     try:
-        return await handler(request)
+        return await sending
     except ClientConnectorError:
         raise  # never sent, and the library does not try again
     except (ClientOSError, ServerDisconnectedError) as error:
         raise ConnectionBroke from error
 
 
+@lru_cache(maxsize=URLS_REMEMBERED)
 def _readable(url: str, *, cloud: bool) -> URL:
     """Return the URL as it stands, but for letters that no request line may hold."""
     if reason := check_url(url, cloud=cloud):
@@ -160,15 +172,18 @@ async def _send(
     """
 
     async def send_to(address: str) -> ClientResponse:
-        return await session.request(
-            call.method,
-            url.with_host(address),
-            headers=(("Host", _authority(url)), *headers),
-            data=call.body or None,
-            skip_auto_headers=None if call.body else ("Content-Type",),
-            allow_redirects=False,
-            server_hostname=url.raw_host,
-            timeout=_TIMEOUTS[len(addresses)],
+        return await _sent(
+            session.request(
+                call.method,
+                url.with_host(address),
+                headers=(("Host", _authority(url)), *headers),
+                data=call.body or None,
+                allow_redirects=False,
+                server_hostname=url.raw_host,
+                timeout=_TIMEOUTS[len(addresses)],
+                # Where it does nothing it is left out, since it costs each request some.
+                middlewares=() if call.method in NEVER_SENT_AGAIN else (send_once,),
+            )
         )
 
     *others, last = addresses

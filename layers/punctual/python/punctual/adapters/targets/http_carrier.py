@@ -6,7 +6,7 @@ from aiohttp import ClientSession, DummyCookieJar
 
 from punctual.adapters.targets.connections import Connector
 from punctual.adapters.targets.credentials import Credentials
-from punctual.adapters.targets.exchange import Client, exchange, send_once
+from punctual.adapters.targets.exchange import Client, exchange
 from punctual.adapters.targets.hosts import Hosts
 from punctual.adapters.targets.keeping import Keeper
 from punctual.adapters.targets.lookups import LookUp, Lookups
@@ -63,15 +63,15 @@ class HttpCarrier:
 def _open_session(connector: Connector) -> ClientSession:
     """Open a client that does what it is told and nothing of its own accord.
 
-    No cookies, no proxies, no credentials from the environment, no inflated bodies, no second
-    sending; redirects and name lookups are turned off with each request.
+    No cookies, no proxies, no credentials from the environment, no inflated bodies; redirects,
+    second sendings and name lookups are turned off with each request.
     """
     return ClientSession(
         connector=connector,
         cookie_jar=DummyCookieJar(),
         headers={"Accept-Encoding": "identity"},
+        skip_auto_headers=("Content-Type",),  # a call with a body says what it is
         auto_decompress=False,
         trust_env=False,
-        middlewares=(send_once,),
         read_bufsize=UNREAD_MAX,
     )

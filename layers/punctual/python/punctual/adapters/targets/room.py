@@ -1,7 +1,6 @@
 """How much of all answers together is held in memory."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Self
 
 from punctual.core.calls import BODY_KEPT_MAX, BODY_READ_MAX
 
@@ -16,14 +15,9 @@ class Room:
     def __init__(self, size: int = ROOM) -> None:
         self._left = size
 
-    @contextmanager
-    def body(self) -> Iterator["Body"]:
-        """Hold a body until the end of the block."""
-        held = Body(self)
-        try:
-            yield held
-        finally:
-            held.let_go()
+    def body(self) -> "Body":
+        """Hold a body until the end of the `with` that this is used in."""
+        return Body(self)
 
     def take(self, size: int) -> bool:
         """Take so many bytes, if there are so many."""
@@ -48,6 +42,12 @@ class Body:
         self._is_cut = False
         self.length = 0
         """Bytes that came."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.let_go()
 
     def add(self, chunk: bytes) -> None:
         """Take in what came next."""
