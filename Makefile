@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-aws check test sim sim-many seeds mutants crashes kills test-dynamodb-local bench bench-aws bench-cron bench-peers coverage synth openapi format lock clean
+.PHONY: help run run-aws check test sim sim-many seeds mutants crashes kills test-dynamodb-local bench bench-aws bench-cron bench-peers bench-scale coverage synth openapi format lock clean
 
 help:  ## say what there is
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ bench-cron: .venv/ready  ## slots beside croniter and cronsim, as JSON lines (AR
 
 bench-peers: .venv/ready $(PEERS)/.venv/ready $(PEERS)/node_modules/ready  ## the host beside other schedulers, as JSON lines (ARGS="celery w2 --rounds 3")
 	@exec $(BIN)/python -m benchmarks.peers $(ARGS)
+
+bench-scale: .venv/ready  ## the handlers on AWS's limits, in virtual time (ARGS="steady burst --minutes 5")
+	@$(BIN)/python -m benchmarks.scale $(ARGS)
 
 coverage: .venv/ready  ## which branches the fast tests never took
 	$(PYTEST) --cov --cov-report=term
