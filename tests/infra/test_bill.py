@@ -3,8 +3,9 @@
 import pytest
 
 from infra.config import STAGES as CONFIGURED
-from punctual.cli.bill import STAGES
+from punctual.cli.bill import EXECUTOR_GB, STAGES
 from punctual.core.sharding import SHARDS
+from tests.support.templates import Template
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -19,3 +20,10 @@ def test_every_stage_that_runs_on_aws_is_priced() -> None:
     assert STAGES.keys() == {
         name for name, config in CONFIGURED.items() if not config.on_this_machine
     }
+
+
+def test_executors_are_priced_with_the_memory_they_get(prod: Template) -> None:
+    functions = prod.functions()
+
+    for lane in ("fast", "slow"):
+        assert functions[f"execute-{lane}"].properties["MemorySize"] == EXECUTOR_GB * 1024

@@ -61,7 +61,7 @@ HELD_SECONDS = 0.5
 """A message comes up to a second before its slot, and its executor waits."""
 WRITTEN_SECONDS = 0.05
 """Start, read, finish."""
-EXECUTOR_GB = 0.5
+EXECUTOR_GB = 0.375
 LOGGED_BYTES_PER_BATCH = 850
 """Lambda's own three lines, and one of metrics."""
 
