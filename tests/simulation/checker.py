@@ -103,6 +103,10 @@ class Checker:
         """Minutes of the watch rows that name a run."""
         self._looks_by: dict[Invocation, set[Address]] = {}
         """Runs that an invocation has noted down to be looked at."""
+        self._goes_on_by: dict[Address, int] = {}
+        """When a run could go on at the latest, by all that its row has ever said."""
+        self._taken_back: set[tuple[Invocation, Address]] = set()
+        """Who removed the row of which run: a late visit may put it there again."""
         self._attempts: dict[tuple[Address, str], Attempt] = {}
         self._starts: dict[tuple[str, int], Attempt] = {}
         self._open: dict[int, Called] = {}
@@ -166,6 +170,8 @@ class Checker:
         if before is not None and _state(before) == "running":
             self._check_holder(address, before, after)
         if after is None:
+            if self.writer is not None:  # it did not just expire
+                self._taken_back.add((self.writer.invocation, address))
             return
         if before is not None:
             was, is_ = int(before["attempt"]["N"]), int(after["attempt"]["N"])
@@ -178,6 +184,8 @@ class Checker:
             if "ttl" in after:
                 self.fail("I9", f"{run} is {_state(after)} and will be forgotten")
             self._check_watched(address, after)
+            goes_on = max(self._goes_on_by.get(address, 0), _goes_on_at(after))
+            self._goes_on_by[address] = goes_on
         elif "ttl" not in after:
             self.fail("I9", f"{run} has ended and will never be forgotten")
         self._note_start(address, before, after)
@@ -327,13 +335,16 @@ class Checker:
             return
         address = (f"J#{tenant}#{job_id}", f"R#{incarnation}#{name}")
         row = self.table.items.get(address)
-        if row is None or _state(row) not in OPEN:
+        if row is None or _state(row) not in OPEN or (invocation, address) in self._taken_back:
             return
-        if address in self._looks_by.get(invocation, ()):
-            return  # what was right when it was read may have changed since
         now = self.loop.now
-        goes_on = max(now, int(row["lease_until"]["N"]), int(row["retry_at"]["N"]))
+        goes_on = max(now, _goes_on_at(row))
         looked_at = min(self._watched.get(address, {}), default=None)
+        if address in self._looks_by.get(invocation, ()):
+            # What was right when it was read may have changed since.
+            goes_on = max(goes_on, self._goes_on_by[address])
+            if looked_at is None:
+                return
         if looked_at is None or looked_at > goes_on + LOOKED_AT_WITHIN + 2 * self.scenario.skew:
             self.fail(
                 "I7",
@@ -519,6 +530,11 @@ class Checker:
 
 def _names(address: Address, run: str) -> bool:
     return address[1].startswith("R#") and name_of(address) == run
+
+
+def _goes_on_at(row: Item) -> int:
+    """Return when a run can be started again at the latest, as its row says."""
+    return max(int(row["lease_until"]["N"]), int(row["retry_at"]["N"]))
 
 
 def name_of(address: Address) -> str:

@@ -107,6 +107,7 @@ class Reckoning:
         for key in rows.keys() - self.ledger.lives.keys():
             yield "I10", f"{key} has runs and was never created"
         yield from self._asked_for(by_run)
+        yield from self._called_off()
         yield from self._created_once()
         yield from self._lateness()
         yield from self._stopped()
@@ -207,6 +208,18 @@ class Reckoning:
             else:
                 asked = int(row["scheduled_at"]["N"])
                 yield from self._told_truly(life, asked, row, by_run[run])
+
+    def _called_off(self) -> Iterator[Finding]:
+        """I10: a run whose cancel was accepted is there, whatever became of its slot."""
+        there = {
+            run_id(self.ledger.lives[pk, int(sk.split("#")[1])], item)
+            for (pk, sk), item in self.table.items.items()
+            if sk.startswith("R#")
+        }
+        for wish in self.wishes:
+            verb, _, run = wish.verb.partition(" ")
+            if verb == "cancel" and wish.granted and run not in there:
+                yield "I10", f"the cancel of {run} was accepted, and it is not there"
 
     def _pending_from(self, life: JobLife) -> int:
         """Return the first slot that a job which stays paused has still to hand over."""

@@ -244,9 +244,11 @@ class _Maker:
         dice, steps = self.dice, []
         at = since
         last = create.verb
-        for step in range(dice.between(1, 5, "steps", number, user)):
+        hasty = Leaning.EDITS in self.leanings and dice.chance(0.5, "hasty", number, user)
+        for step in range(dice.between(1, 10 if hasty else 5, "steps", number, user)):
             name = (number, user, step)
-            at += dice.between(1, (self.ends - since) // 3000, "pause", *name) * SECOND
+            longest = 30 if hasty else (self.ends - since) // 3000
+            at += dice.between(1, longest, "pause", *name) * SECOND
             if last == "pause" and Leaning.CATCH_UP in self.leanings:
                 at += 90 * SECOND
             if dice.chance(0.4, "on the slot", *name):
@@ -319,7 +321,10 @@ class _Maker:
         if Leaning.EDITS in self.leanings:
             # Schedules that share slots, so that rows pass from one to the next.
             every = dice.one_of((30, 60), "every", *name)
+            # The same start for all edits before it: a pointer then looks as it did before.
             start = (at // MINUTE + 1) * MINUTE
+            first = self.begins + dice.between(2, 6, "first start", name[0]) * MINUTE
+            start = max(start, first // MINUTE * MINUTE)
             return {"every_seconds": every, "start_at": _text(start), "end_at": _text(self.ends)}
         if kind < 0.12:
             in_a_while = dice.between(-20, 900, "at", *name) * SECOND

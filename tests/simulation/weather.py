@@ -223,25 +223,37 @@ def make_weather(seed: int, dice: Dice) -> Weather:
         site, fault = PLACES[(seed // 5 * 3 + seed % 5) % len(PLACES)]
         return _at_one_place(dice, site, fault)
     if kind < 0.25:
-        return Weather(
-            profile=CALM,
-            manners={Manner.SLOW: 0.2} if dice.chance(0.5, "slow targets") else {},
-        )
+        return _calm(dice)
     if kind < 0.35:
         rates: dict[Kind, float] = {m: 0.2 for m in TICK_MISHAPS if dice.chance(0.6, "has", m)}
         return Weather(profile=Profile(rates=rates), manners={})
-    if kind < 0.6:
-        return _zombies(dice)
-    if kind < 0.75:
-        return _doubles(dice)
-    if kind < 0.8:
-        return _late_cancels(dice)
+    themes = (
+        (0.55, _zombies),
+        (0.63, _doubles),
+        (0.68, _late_cancels),
+        (0.77, _late_edits),
+        (0.82, _left_out_late),
+        (0.92, _late_claims),
+    )
+    for below, theme in themes:
+        if kind < below:
+            return theme(dice)
     leanings = frozenset(
         leaning
         for leaning in Leaning
         if leaning is not Leaning.QUIET and dice.chance(0.25, "leans", leaning)
     )
     return _weather(dice, _strewn(dice), _manners(dice), leanings=leanings)
+
+
+def _calm(dice: Dice) -> Weather:
+    """Let nothing go wrong; in some worlds calls take long, and in some of these are called off."""
+    if not dice.chance(0.5, "slow targets"):
+        return Weather(profile=CALM, manners={})
+    if dice.chance(0.4, "called off"):
+        leanings = frozenset({Leaning.CANCELS})
+        return Weather(profile=CALM, manners={Manner.SLOW: 0.7}, leanings=leanings)
+    return Weather(profile=CALM, manners={Manner.SLOW: 0.2})
 
 
 def _at_one_place(dice: Dice, site: str, fault: Fault) -> Weather:
@@ -314,6 +326,46 @@ def _late_cancels(dice: Dice) -> Weather:
     focus = Focus(site="api run.read", fault=Fault.SLOW, rate=0.8)
     leanings = frozenset({Leaning.CANCELS})
     return _weather(dice, rates, manners, focuses=(focus,), leanings=leanings)
+
+
+def _late_edits(dice: Dice) -> Weather:
+    """Leave it to executors to take back the runs that edits withdrew, while users cancel them.
+
+    In some worlds an edit is decided before a slot, and written when its run was called.
+    """
+    rates, manners = _strewn(dice), _manners(dice)
+    manners[Manner.SLOW] = 0.5
+    focuses: tuple[Focus, ...] = (
+        Focus(site="api run.void", fault=Fault.KILLED_BEFORE, rate=0.9),
+        Focus(site="fast job.read", fault=Fault.FROZEN, rate=0.5),
+    )
+    if dice.chance(0.4, "decided before"):
+        focuses = (
+            Focus(site="api job.put", fault=Fault.FROZEN, rate=0.8),
+            Focus(site="fast run.settle", fault=Fault.FROZEN, rate=0.6),
+        )
+    leanings = frozenset({Leaning.EDITS, Leaning.CANCELS})
+    return _weather(dice, rates, manners, focuses=focuses, leanings=leanings)
+
+
+def _left_out_late(dice: Dice) -> Weather:
+    """Let rows be there only when a visit after theirs has left their slots out."""
+    rates, manners = _strewn(dice), _manners(dice)
+    focus = Focus(site="dispatch run.insert", fault=Fault.LATE, rate=0.9)
+    leanings = frozenset({Leaning.OUTAGE, Leaning.LATE_CALM})
+    return _weather(dice, rates, manners, focuses=(focus,), leanings=leanings)
+
+
+def _late_claims(dice: Dice) -> Weather:
+    """Let claims arrive when the job was edited since, and its pointer is where it was."""
+    rates, manners = _strewn(dice), _manners(dice)
+    focuses = (
+        Focus(site="dispatch job.claim", fault=Fault.LATE, rate=0.8),
+        # Edits hand nothing over by themselves, so that the pointer stays where a visit saw it.
+        Focus(site="api watch.add", fault=Fault.KILLED_BEFORE, rate=1.0),
+    )
+    leanings = frozenset({Leaning.EDITS})
+    return _weather(dice, rates, manners, focuses=focuses, leanings=leanings)
 
 
 def _weather(

@@ -48,7 +48,7 @@ MINUTE = 60 * SECOND
 READ_TIMEOUT = 2 * SECOND
 """What the clients of production wait for an answer."""
 
-FROZEN_SECONDS = ((5, 90), (46, 80), (46, 80), (5, 400))
+FROZEN_SECONDS = ((5, 40), (5, 90), (46, 80), (46, 80), (5, 400))
 """How long a process stands still, at least and at most."""
 
 WRITES = frozenset(
