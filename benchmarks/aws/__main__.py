@@ -48,6 +48,7 @@ WORKLOADS: Mapping[str, Callable[[str, int], Iterator[Json]]] = {
 
 WEIGHTS: Mapping[str, Callable[[], Iterator[Json]]] = {
     "imports": imports.measure,
+    "imports-uncompiled": imports.measure_uncompiled,
     "sizes": sizes.measure,
 }
 """Those that do not."""

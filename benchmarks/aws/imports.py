@@ -7,12 +7,15 @@ the table and the queues.
 import json
 import subprocess
 import sys
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.aws import sizes
 from benchmarks.aws.deployed import variables
 from infra.ministack import aws_free_environment
 
@@ -72,13 +75,31 @@ class Beginning:
 
 
 def measure() -> Iterator[Json]:
+    """Yield a line for each way to begin, all code compiled before."""
+    yield from _measure({})
+
+
+def measure_uncompiled() -> Iterator[Json]:
+    """Yield a line for each way to begin from the layers as they are uploaded: sources.
+
+    A function cannot write where its layers are, so what they hold is compiled at each cold start.
+    """
+    with tempfile.TemporaryDirectory(prefix="punctual-bench-") as name:
+        out = Path(name)
+        sizes.synthesize(out, local="1")
+        layers = [str(path / "python") for kind, path in sizes.assets(out) if "Layer" in kind]
+        yield from _measure({"PYTHONPATH": ":".join(layers), "PYTHONDONTWRITEBYTECODE": "1"})
+
+
+def _measure(environment: Mapping[str, str]) -> Iterator[Json]:
     """Yield a line for each way to begin; a ratio is its CPU over the measure's."""
+    environment = aws_free_environment() | variables() | environment
     samples: dict[str, list[Beginning]] = defaultdict(list)
     for code in STARTS.values():  # whatever is compiled or read from disk is so once before
-        _begin(code)
+        _begin(code, environment)
     for _ in range(SAMPLES):
         for name, code in STARTS.items():
-            samples[name].append(_begin(code))
+            samples[name].append(_begin(code, environment))
     least = median(taken.cpu for taken in samples[BASELINE])
     for name, taken in samples.items():
         cpu = median(each.cpu for each in taken)
@@ -94,11 +115,7 @@ def measure() -> Iterator[Json]:
         }
 
 
-def _begin(code: str) -> Beginning:
-    result = subprocess.run(
-        [sys.executable, "-c", _ALONE + code + _REPORT],
-        check=True,
-        capture_output=True,
-        env=aws_free_environment() | variables(),
-    )
+def _begin(code: str, environment: Mapping[str, str]) -> Beginning:
+    command = [sys.executable, "-c", _ALONE + code + _REPORT]
+    result = subprocess.run(command, check=True, capture_output=True, env=environment)
     return Beginning(*json.loads(result.stdout))
