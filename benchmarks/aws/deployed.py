@@ -21,7 +21,10 @@ BATCH = 10
 
 SHARDS_PER_MESSAGE = 16
 
-OK = Answer(status_code=200, content_type="text/plain", body=b"ok", body_bytes=2)
+BODY = b'{"ok":true,"rows":1234,"note":"' + 67 * b"x" + b'"}'
+
+OK = Answer(status_code=200, content_type="application/json", body=BODY, body_bytes=len(BODY))
+"""An answer of 100 bytes."""
 
 
 def variables(

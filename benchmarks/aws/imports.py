@@ -91,9 +91,9 @@ def measure_uncompiled() -> Iterator[Json]:
         yield from _measure({"PYTHONPATH": ":".join(layers), "PYTHONDONTWRITEBYTECODE": "1"})
 
 
-def _measure(environment: Mapping[str, str]) -> Iterator[Json]:
+def _measure(more: Mapping[str, str]) -> Iterator[Json]:
     """Yield a line for each way to begin; a ratio is its CPU over the measure's."""
-    environment = aws_free_environment() | variables() | environment
+    environment = {**aws_free_environment(), **variables(), **more}
     samples: dict[str, list[Beginning]] = defaultdict(list)
     for code in STARTS.values():  # whatever is compiled or read from disk is so once before
         _begin(code, environment)

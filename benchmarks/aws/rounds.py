@@ -30,6 +30,7 @@ from benchmarks.aws.deployed import (
 from benchmarks.aws.meter import Meter
 from benchmarks.aws.stub import StubbedAws
 from punctual.adapters.dynamodb.job_store import DynamoJobStore
+from punctual.adapters.dynamodb.keys import runs_of_life
 from punctual.adapters.dynamodb.table import Table
 from tests.support.builders import MINUTE, a_content, a_job, a_schedule
 from tests.support.clock import NINE, FakeChance, FakeClock
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 ARRIVES_EARLY = timedelta(milliseconds=500)
 """How long before its slot a message reaches its executor, on average."""
+
+TENANT = "111122223333"
+"""An account, as where requests are signed."""
 
 TOGETHER = 25
 """Jobs that are stored with one request."""
@@ -120,6 +124,8 @@ class Bench:
         figures["cpu_s_per_1k"] = round(took / runs * 1000, 4)
         if self._stub:
             figures["write_units_per_run"] = round((self._stub.spent.units - units) / runs, 3)
+            kept = self._stub.bytes_kept(beginning=runs_of_life(1))
+            figures["bytes_kept_per_run"] = round(kept / runs)
         figures |= meter.per_run(runs)
         figures["rss_max_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
@@ -142,7 +148,12 @@ class Bench:
         new = []
         for number in range(self._plan.jobs):
             content = a_content(f"{target}?job={number}", body='{"hello":"world"}')
-            job = a_job(f"report-{number}", schedule=schedule, content=content_ref(content))
+            job = a_job(
+                f"nightly-report-{number:05}",
+                tenant=TENANT,
+                schedule=schedule,
+                content=content_ref(content),
+            )
             new.append((job, content))
         for first in range(0, len(new), TOGETHER):
             assert all(store.create_new(new[first : first + TOGETHER])), "the table is empty"

@@ -14,12 +14,17 @@ from infra.definitions import TABLE
 from punctual.core.instants import epoch_ms
 from punctual.ports import Clock
 from tests.simulation.table import SimulatedTable
+from tests.support.item_size import item_bytes
 
 Json = dict[str, Any]
 
 MESSAGE_ID = "5fea7756-0ea4-451a-a703-a558b933e274"
 DIGEST = "fafb00f5732ab283681e124bf8747ed1"
 """As long as each of those that SQS answers with."""
+
+
+STORED_BESIDES = 100
+"""Bytes that DynamoDB bills for each item it stores, besides the item."""
 
 
 class Spent:
@@ -49,6 +54,11 @@ class StubbedAws:
         """Answer a client in place of the network from now on."""
         service = client.meta.service_model.service_id.hyphenize()
         client.meta.events.register(f"before-send.{service}", self._answer)
+
+    def bytes_kept(self, *, beginning: str) -> int:
+        """Return what the items are billed as stored whose sort key begins so."""
+        kept = [item for (_, sort), item in self.table.items.items() if sort.startswith(beginning)]
+        return sum(item_bytes(item) + STORED_BESIDES for item in kept)
 
     def _answer(
         self, request: AWSPreparedRequest, event_name: str, **_event: object

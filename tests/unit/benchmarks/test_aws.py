@@ -14,7 +14,7 @@ from benchmarks.aws.deployed import batches, wake_ups
 from benchmarks.aws.meter import Meter, read_units
 from benchmarks.aws.sizes import assets, sizes_of
 from punctual.adapters.sqs.bodies import read_shards_body
-from punctual.cli.bill import READ, STARTED_AND_FINISHED, write_units
+from punctual.cli.bill import READ, RUN_BYTES, STARTED_AND_FINISHED, write_units
 from punctual.core.sharding import SHARDS
 from tests.support.builders import MINUTE
 from tests.support.clock import NINE
@@ -110,6 +110,10 @@ def test_a_round_comes_to_the_units_that_are_billed() -> None:
     assert units == pytest.approx(write_units(MINUTE), rel=0.03), "but for the watch rows' deletes"
     reads = carried_out["read_units_per_run"]
     assert 2 < reads <= READ, "the row, the job, and a share of its content"
+
+
+def test_a_run_is_kept_in_as_many_bytes_as_are_billed() -> None:
+    assert figures_of("execute")["bytes_kept_per_run"] == pytest.approx(RUN_BYTES, rel=0.02)
 
 
 def test_a_batch_of_ten_takes_four_requests() -> None:
