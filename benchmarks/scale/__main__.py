@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks.scale.cloud import Cloud
+from benchmarks.scale.cloud import TARGET, Cloud
 from benchmarks.scale.jobs import standing_jobs
 from benchmarks.scale.plot import draw, lateness_panel, time_panel
 from benchmarks.scale.report import Taken, record, taken
@@ -38,12 +38,13 @@ def run(workload: Workload, *, seed: int) -> tuple[Cloud, Taken]:
         deployment=workload.deployment,
         tally=Tally(since=since, until=until),
         begins=begins,
-        lost_ticks=frozenset(begins + minute // MILLISECOND for minute in workload.lost_ticks),
+        tick_delays={
+            begins + minute // MILLISECOND: None if delay is None else delay // MILLISECOND
+            for minute, delay in workload.tick_delays.items()
+        },
         seed=seed,
     )
     cloud.stand(standing_jobs(workload.kinds, now=BEGINS, chance=Random(seed)))
-    gc.collect()
-    gc.freeze()
     ends = until + workload.drain // MILLISECOND
     if workload.wall:  # its hand-over is a part of what it takes
         before = taken(cloud)
@@ -69,6 +70,7 @@ def report(name: str, workload: Workload, *, seed: int, plots: Path | None) -> d
         "w": name,
         "about": workload.about,
         "seed": seed,
+        "call_ms": round(workload.deployment.target.mean),
         "minutes": (workload.until - workload.since).total_seconds() / 60,
         **line,
         "cpu_s": round(time.process_time() - began, 1),
@@ -81,12 +83,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("workloads", nargs="*", default=MAIN, choices=[*WORKLOADS, []])
     parser.add_argument("--minutes", type=int, default=5, help="that count, where time goes on")
+    parser.add_argument(
+        "--call-ms", type=float, default=TARGET.mean, help="how long targets take, on average"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plots", type=Path, help="a folder for a picture of each")
     given = parser.parse_args(arguments)
     gc.set_threshold(ALLOCATIONS_MAX)
     for name in given.workloads:
-        workload = WORKLOADS[name].over(given.minutes)
+        workload = WORKLOADS[name].over(given.minutes).answered_in(given.call_ms / TARGET.mean)
         print(json.dumps(report(name, workload, seed=given.seed, plots=given.plots)), flush=True)
 
 

@@ -103,30 +103,28 @@ MEMORY_OF_A_CPU = 1769
 """Megabytes with which a function has one vCPU; with fewer it has as much less. The guide,
 "Configure Lambda function memory"."""
 
-COLD_START = LogNormal(p50=900, p99=1800)
+COLD_START = LogNormal(p50=600, p99=1200)
 """From an invocation without a free environment to the first line of its handler.
 
 Assumed: 150 ms for Python 3.13 itself (400 ms at its p99, git.mcrn.ar/mariano/lambda_local_runner,
-2026), 540 ms of CPU to import ours and boto3, measured here, and the first client's connections.
+2026), 300 ms for our imports and clients (`make bench-aws ARGS=imports` has 0.2 s of CPU before the
+first call), and the first connections.
 """
 
 TICK_DELAY = 60_000
 """Milliseconds within which EventBridge Scheduler calls the tick after its minute begins: evenly
 spread over all that AWS allows itself. EventBridge Scheduler user guide, "Schedule types"."""
 
-# What our code takes of a vCPU.
+# What our code takes of a vCPU. A run takes an executor 0.46 ms by `make bench-aws ARGS=execute` on
+# this machine while others used it. These three make it 0.9, for a core that may be slower, and for
+# TLS, which is not in that figure.
 
-REQUEST_CPU = 0.55
-"""Milliseconds of one request to AWS: boto3 as production configures it, signatures included.
+REQUEST_CPU = 0.4
+"""Milliseconds of one request to AWS, signature included: 0.19 against canned answers."""
 
-Measured here against canned answers: 0.28 ms, and 0.035 ms for each entry of a batch. Both are
-doubled, for TLS, for the socket, and for a core that is slower than this one.
-"""
+ENTRY_CPU = 0.08
+"""Milliseconds of each entry of a batch, our own code around it included: 0.013 of it are
+botocore's."""
 
-ENTRY_CPU = 0.12
-"""Milliseconds of each entry of a batch: boto3's, doubled likewise, and as much for our own code
-around it, of which the handlers of these workloads take about 0.3 ms a run."""
-
-CALL_CPU = 0.4
-"""Milliseconds of one call to a target until it has left. `docs/decisions/http-client.md` has 0.18
-for a whole call without TLS."""
+CALL_CPU = 0.3
+"""Milliseconds of one call to a target until it has left; a whole call takes 0.09 without TLS."""

@@ -13,6 +13,9 @@ WIDTH, HEIGHT = 760, 320
 GAP = 70
 """Around each panel, for its labels."""
 
+LONG = 120
+"""Seconds from which on time is told in minutes."""
+
 LETTER = 6
 """How wide a letter of a label is, about."""
 
@@ -92,19 +95,24 @@ def time_panel(backlog: Sequence[Mapping[str, float]]) -> Panel:
         ("executors", "executors busy", GREEN),
     )
     most = nice_above(max(point[key] for point in backlog for key, _, _ in lines))
-    ends = backlog[-1]["second"] / 60
-    step = nice_above(ends / 7)
+    begins, ends = backlog[0]["second"], backlog[-1]["second"]
+    unit, seconds = ("minutes", 60) if ends > LONG else ("seconds", 1)
+    step = nice_above((ends - begins) / seconds / 8)
     return Panel(
         title="Second by second",
         across=Axis(
-            low=0,
-            high=ends,
-            ticks=[(n * step, f"{n * step:g}") for n in range(int(ends / step) + 1)],
+            low=begins / seconds,
+            high=ends / seconds,
+            ticks=[(n * step, f"{n * step:g}") for n in range(int(ends / seconds / step) + 1)],
         ),
         up=Axis(low=0, high=most, ticks=[(most * n / 4, f"{most * n / 4:,.0f}") for n in range(5)]),
-        across_name="minutes",
+        across_name=unit,
         series=[
-            Series(name=name, colour=colour, points=[(p["second"] / 60, p[key]) for p in backlog])
+            Series(
+                name=name,
+                colour=colour,
+                points=[(p["second"] / seconds, p[key]) for p in backlog],
+            )
             for key, name, colour in lines
         ],
     )

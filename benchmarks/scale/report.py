@@ -15,6 +15,9 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
 POINTS_MAX = 240
 """Of the backlog over time."""
 
+SHOWN_MS = 10_000
+"""How much of the time before and after what counts the backlog shows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
@@ -91,7 +94,7 @@ def quantiles(lateness_ms: Sequence[int]) -> Mapping[str, float]:
     }
 
 
-def backlog(moments: Sequence[Moment], *, begins: int) -> Sequence[Mapping[str, float]]:
+def backlog(moments: Sequence[Moment], *, since: int) -> Sequence[Mapping[str, float]]:
     """Return the backlog over time: up to `POINTS_MAX` moments, the fullest of each stretch."""
     stretch = -(-len(moments) // POINTS_MAX)
     fullest = [
@@ -100,7 +103,7 @@ def backlog(moments: Sequence[Moment], *, begins: int) -> Sequence[Mapping[str, 
     ]
     return [
         {
-            "second": (moment.at - begins) / 1000,
+            "second": (moment.at - since) / 1000,
             "waiting": moment.waiting,
             "in_flight": moment.in_flight,
             "executors": moment.executors,
@@ -108,6 +111,12 @@ def backlog(moments: Sequence[Moment], *, begins: int) -> Sequence[Mapping[str, 
         }
         for moment in fullest
     ]
+
+
+def _shown(cloud: Cloud, *, last: int) -> Sequence[Moment]:
+    """Return the moments around the time that counts, until all of it has come to rest."""
+    since, until = cloud.tally.since, cloud.tally.since + last
+    return [m for m in cloud.tally.moments if since - SHOWN_MS <= m.at <= until + SHOWN_MS]
 
 
 def record(cloud: Cloud, *, expected: int, units: Taken) -> dict[str, Any]:
@@ -148,5 +157,5 @@ def record(cloud: Cloud, *, expected: int, units: Taken) -> dict[str, Any]:
             line.name: round(line.dollars * per_million, 3) for line in lines if line.dollars
         },
         "dollars_per_million_runs": round(sum(line.dollars for line in lines) * per_million, 2),
-        "backlog": backlog(tally.moments, begins=cloud.begins),
+        "backlog": backlog(_shown(cloud, last=last), since=tally.since),
     }

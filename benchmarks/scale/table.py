@@ -67,7 +67,8 @@ class OrderedIndex:
         self.sort_key = definition.sort_key.name
         self._partition_key = definition.partition_key.name
         self._carries = (*own_keys, self._partition_key, self.sort_key, *definition.carries)
-        self._entries: dict[Address, Entry] = {}
+        self._entries: dict[Address, tuple[str, int | str, bytes]] = {}
+        """Partition and sort key of each, and what it carries, packed."""
         self._orders: dict[str, list[Sort]] = {}
         self._coming: list[tuple[float, int, Address, Entry | None]] = []
         self._writes = 0
@@ -95,17 +96,19 @@ class OrderedIndex:
 
     def item(self, address: Address) -> Item:
         """Return an item as the index carries it."""
-        return self._entries[address].item
+        item: Item = marshal.loads(self._entries[address][2])
+        return item
 
     def _put(self, address: Address, entry: Entry | None) -> None:
         old = self._entries.pop(address, None)
         if old is not None:
-            order = self._orders[_scalar(old.partition)]
-            del order[bisect_left(order, (_sortable(old.sort), address))]
+            partition, sort, _ = old
+            order = self._orders[partition]
+            del order[bisect_left(order, (sort, address))]
         if entry is not None:
-            self._entries[address] = entry
-            order = self._orders.setdefault(_scalar(entry.partition), [])
-            insort(order, (_sortable(entry.sort), address))
+            partition, sort = _scalar(entry.partition), _sortable(entry.sort)
+            self._entries[address] = partition, sort, _packed(entry.item)
+            insort(self._orders.setdefault(partition, []), (sort, address))
 
 
 @dataclass(slots=True)

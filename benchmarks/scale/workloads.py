@@ -1,12 +1,14 @@
 """The workloads: which jobs there are, on what deployment, and for how long."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from benchmarks.scale.cloud import Deployment
 from benchmarks.scale.jobs import Kind
 from benchmarks.scale.lambdas import Provisioned, Standard
+from benchmarks.scale.latencies import LogNormal
+from benchmarks.scale.limits import TICK_DELAY
 from punctual.core.dispatch import LOOK_AHEAD
 
 SECOND = timedelta(seconds=1)
@@ -18,6 +20,11 @@ AT_ONCE = 60_000
 
 SETTLED_TABLE_WRITES = 16_000
 """Write units a second of a table that has been in use: twice the peak that it has had."""
+
+WARM_UP = 2 * MINUTE
+"""Until executors are warm and pollers have grown."""
+
+LATEST_TICK = timedelta(milliseconds=TICK_DELAY - 1)
 
 POLLERS_LEAST = 10
 POLLERS_MOST = 50
@@ -39,13 +46,13 @@ class Workload:
     kinds: tuple[Kind, ...]
     deployment: Deployment
     since: timedelta
-    """The first slots that count: before, no executor is warm and no poller has grown."""
+    """The first slots that count."""
     until: timedelta
     """The first slots that do not count any more."""
     drain: timedelta = 30 * SECOND
     """How long is waited for the last run."""
-    lost_ticks: tuple[timedelta, ...] = ()
-    """Minutes whose tick never comes."""
+    tick_delays: Mapping[timedelta, timedelta | None] = field(default_factory=dict)
+    """How late the ticks of some minutes are; None for one that never comes."""
     wall: bool = False
     """Whether all is due at one instant, so that its length is not what it is about."""
 
@@ -54,12 +61,18 @@ class Workload:
         return sum(kind.slots_between(self.since, self.until) for kind in self.kinds)
 
     def over(self, minutes: int) -> "Workload":
-        """Return it with so many minutes that count."""
+        """Return it with so many minutes that count, unless all is due at one instant."""
         if self.wall:
             return self
         until = self.since + minutes * MINUTE
         kinds = tuple(kind.before(until + LOOK_AHEAD) for kind in self.kinds)
         return replace(self, until=until, kinds=kinds)
+
+    def answered_in(self, share: float) -> "Workload":
+        """Return it with targets that take so much of what they take else."""
+        target = self.deployment.target
+        quicker = LogNormal(p50=target.p50 * share, p99=target.p99 * share)
+        return replace(self, deployment=replace(self.deployment, target=quicker))
 
 
 def _mix(per_second: int) -> tuple[Kind, ...]:
@@ -79,19 +92,34 @@ def _mix(per_second: int) -> tuple[Kind, ...]:
     )
 
 
+def _dense_mix(per_second: int) -> tuple[Kind, ...]:
+    """Return fewer jobs that run more often, since every one of them has to fit into memory."""
+    return (
+        _every(SECOND, "each-second", per_second * 0.15),
+        _every(10 * SECOND, "ten-seconds", per_second * 0.35),
+        _every(MINUTE, "minutely", per_second * 0.50),
+    )
+
+
 def _every(period: timedelta, name: str, per_second: float) -> Kind:
     count = round(per_second * period.total_seconds())
     return Kind(name=name, count=count, period=period, within=period)
 
 
-def _flow(about: str, per_second: int, deployment: Deployment, **fields: timedelta) -> Workload:
+def _flow(
+    about: str,
+    kinds: tuple[Kind, ...],
+    deployment: Deployment,
+    *,
+    tick_delays: Mapping[timedelta, timedelta | None] | None = None,
+) -> Workload:
     return Workload(
         about=about,
-        kinds=_mix(per_second),
+        kinds=kinds,
         deployment=deployment,
-        since=2 * MINUTE,
-        until=7 * MINUTE,
-        lost_ticks=tuple(fields.values()),
+        since=WARM_UP,
+        until=WARM_UP + 5 * MINUTE,
+        tick_delays=tick_delays or {},
     )
 
 
@@ -113,8 +141,10 @@ def _wall(about: str, deployment: Deployment) -> Workload:
 PROD = Deployment(table_writes=SETTLED_TABLE_WRITES, pollers=_as_deployed)
 
 WORKLOADS: Mapping[str, Workload] = {
-    "steady": _flow("1,000 starts a second, as `prod` is deployed", 1000, PROD),
-    "lost-tick": _flow("the same, and one tick never comes", 1000, PROD, lost_tick=3 * MINUTE),
+    "steady": _flow("1,000 starts a second, as `prod` is deployed", _mix(1000), PROD),
+    "lost-tick": _flow(
+        "the same, and one tick never comes", _mix(1000), PROD, tick_delays={3 * MINUTE: None}
+    ),
     "burst": _wall(
         "60,000 due at one instant, in standard mode",
         replace(PROD, pollers=lambda: Standard(most=EXECUTORS_MAX)),
@@ -130,7 +160,7 @@ WORKLOADS: Mapping[str, Workload] = {
     ),
     "tenfold": _flow(
         "10,000 starts a second: more pollers, and quotas of AWS raised",
-        10_000,
+        _dense_mix(10_000),
         Deployment(
             table_writes=100_000,
             pollers=lambda: Provisioned(least=150, most=400),
@@ -138,9 +168,15 @@ WORKLOADS: Mapping[str, Workload] = {
         ),
     ),
     "burst-prod": _wall("60,000 due at one instant, as `prod` is deployed", PROD),
+    "lost-tick-worst": _flow(
+        "one tick never comes, the one before at once and the one after as late as AWS may be",
+        _mix(1000),
+        PROD,
+        tick_delays={2 * MINUTE: 0 * SECOND, 3 * MINUTE: None, 4 * MINUTE: LATEST_TICK},
+    ),
     "steady-new": _flow(
         "1,000 starts a second on a table that was made today",
-        1000,
+        _mix(1000),
         Deployment(pollers=_as_deployed),
     ),
 }
