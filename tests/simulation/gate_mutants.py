@@ -2,6 +2,7 @@
 
 from tests.simulation.mutants import Mutant
 from tests.simulation.program import Edit
+from tests.simulation.scenario import RULED_FROM
 
 GATES = "punctual.core.gates"
 LIMITS = "punctual.core.limits"
@@ -19,6 +20,7 @@ GATE_MUTANTS = (
                 "    return None",
             ),
         ),
+        first=RULED_FROM,
     ),
     Mutant(
         "gate-written-blindly",
@@ -30,6 +32,7 @@ GATE_MUTANTS = (
                 '_GATE = Change(\n    when="attribute_exists(#version)",',
             ),
         ),
+        first=RULED_FROM,
     ),
     Mutant(
         "limit-lets-in-one-more",
@@ -41,6 +44,7 @@ GATE_MUTANTS = (
                 "    return len(usage.holders) <= limit.max_concurrent",
             ),
         ),
+        first=RULED_FROM,
     ),
     Mutant(
         "limit-strikes-off-the-living",
@@ -53,6 +57,7 @@ GATE_MUTANTS = (
                 "    dead = list(usage.holders)",
             ),
         ),
+        first=RULED_FROM,
     ),
     Mutant(
         "limit-left-at-once",
@@ -66,6 +71,7 @@ GATE_MUTANTS = (
                 "                    self._admission.leave([(attempt.run, attempt.job)])\n",
             ),
         ),
+        first=RULED_FROM,
     ),
     Mutant(
         "waits-for-ever",
@@ -77,5 +83,6 @@ GATE_MUTANTS = (
                 "    pause = timedelta(hours=5)",
             ),
         ),
+        first=RULED_FROM,
     ),
 )

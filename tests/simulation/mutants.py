@@ -15,6 +15,8 @@ class Mutant:
     name: str
     story: str
     edits: tuple[Edit, ...]
+    first: int = 0
+    """The first of the seeds whose worlds have what it breaks."""
 
 
 def _in(module: str, *changes: tuple[str, str]) -> tuple[Edit, ...]:
@@ -563,17 +565,6 @@ MUTANTS = (
             (
                 "    if run is None:\n        slot",
                 "    if run is None:\n        return Finding(verb=Verb.DROP)\n        slot",
-            ),
-        ),
-    ),
-    Mutant(
-        "left-to-a-visit",
-        "the watch leaves to a visit what is due, and looks no more",
-        _in(
-            "core.watching",
-            (
-                "            return Finding(verb=Verb.LOOK_AGAIN, look_at=look_after(max(slot, now)))",
-                "            return Finding(verb=Verb.DROP)",
             ),
         ),
     ),

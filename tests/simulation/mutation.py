@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from functools import cache, partial
 from statistics import median
 
+from tests.simulation.catalogue import CATALOGUE
 from tests.simulation.checker import Violation
 from tests.simulation.expressions import Unsupported
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.mutants import Mutant
 from tests.simulation.program import Program, Unfit
 from tests.simulation.runner import run_seed
 
-SEEDS = 400
+SEEDS = 1000
 """Seeds that a mutant may take to be found."""
 
 PROCESSES = 2
@@ -35,7 +36,7 @@ class Verdict:
     found: Violation | None = None
     """What it broke; None for one that survived."""
     seeds: int = 0
-    """How many seeds were tried; the last one, numbered from 0, is the one that found it."""
+    """How many seeds were tried, from the mutant's first one on; the last one found it."""
     seconds: float = 0.0
     trouble: str | None = None
     """Why nothing could be tried."""
@@ -88,7 +89,8 @@ def tell(verdicts: Iterable[Verdict], *, say: Callable[[str], object]) -> bool:
             say(f"  ✗ survives {verdict.seeds} seeds ({verdict.seconds:.0f} s)")
             survivors.append(verdict.mutant.name)
         else:
-            say(f"  ✓ in seed {verdict.seeds - 1}, after {verdict.seeds} in all: {verdict.found}")
+            seed = verdict.mutant.first + verdict.seeds - 1
+            say(f"  ✓ in seed {seed}, after {verdict.seeds} in all: {verdict.found}")
             seeds.append(verdict.seeds)
     say(f"\n{len(seeds)} of {len(seeds) + len(survivors)} mutants were found")
     if seeds:
@@ -106,8 +108,8 @@ def _verdicts(names: Sequence[str], *, seeds: int, processes: int) -> Iterator[V
 
 
 def _look_for(name: str, seeds: int) -> Verdict:
-    mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
-    return look_for(mutant, seeds=range(seeds))
+    mutant = next(mutant for mutant in CATALOGUE if mutant.name == name)
+    return look_for(mutant, seeds=range(mutant.first, mutant.first + seeds))
 
 
 def main() -> int:
@@ -117,7 +119,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=SEEDS, help="that each may take")
     parser.add_argument("--processes", type=int, default=PROCESSES)
     options = parser.parse_args()
-    known = [mutant.name for mutant in MUTANTS]
+    known = [mutant.name for mutant in CATALOGUE]
     if unknown := [name for name in options.names if name not in known]:
         parser.error(f"there is no mutant {', '.join(unknown)}")
     began = time.monotonic()

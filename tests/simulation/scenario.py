@@ -205,7 +205,7 @@ class _Maker:
             self.begins, self.begins + (self.ends - self.begins) // 3, "created", number
         )
         name, key = _named(number, shard, posts=posts)
-        bounded = not self.leanings and dice.chance(0.1, "bounded", number)
+        bounded = not self.leanings and dice.chance(0.15, "bounded", number)
         first = Step(at=at, verb="create", body=self._body(number, 0, at=at, bounded=bounded))
         quiet = Leaning.QUIET in self.leanings
         if Leaning.OUTAGE in self.leanings:
@@ -288,7 +288,8 @@ class _Maker:
         if self.rules:
             body |= self.rules[number].fields
         if bounded:
-            body["schedule"]["max_runs"] = dice.between(1, 12, "max runs", *name)
+            # More than one visit hands over, in some.
+            body["schedule"]["max_runs"] = dice.between(1, 24, "max runs", *name)
         elif self.leanings & LEAVES_OUT or dice.chance(0.25, "catches up", *name):
             body["catch_up"] = dice.one_of(("latest", "none"), "catch up", *name)
         if dice.chance(0.25, "once at most", number):

@@ -3,12 +3,10 @@
 import pytest
 
 from tests.simulation.gate_mutants import GATE_MUTANTS
-from tests.simulation.mutants import Mutant
-from tests.simulation.mutation import SEEDS, look_for
+from tests.simulation.mutation import look_for
 from tests.simulation.program import Program
 from tests.simulation.runner import Batch, run_seeds
 from tests.simulation.scenario import RULED_FROM, make_scenario
-from tests.simulation.test_mutants import source_of
 from tests.simulation.versions import NEIGHBOUR
 
 DAILY, NIGHTLY = 8, 400
@@ -50,15 +48,3 @@ def test_a_broken_rule_is_found(name: str, invariant: str) -> None:
 
     assert verdict.found is not None
     assert verdict.found.invariant == invariant
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("mutant", GATE_MUTANTS, ids=lambda mutant: mutant.name)
-def test_every_broken_rule_is_found(mutant: Mutant) -> None:
-    assert look_for(mutant, seeds=range(RULED_FROM, RULED_FROM + SEEDS)).found is not None
-
-
-@pytest.mark.parametrize("mutant", GATE_MUTANTS, ids=lambda mutant: mutant.name)
-def test_every_mutant_fits_the_code(mutant: Mutant) -> None:
-    for edit in mutant.edits:
-        assert source_of(edit.module).count(edit.old) == 1

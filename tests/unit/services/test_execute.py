@@ -12,6 +12,7 @@ import pytest
 from punctual.core.calls import Answer, Call
 from punctual.core.execution import HIDE_MAX, LEASE_MARGIN, POLL
 from punctual.core.identity import JobKey, RunKey
+from punctual.core.instants import MILLISECOND
 from punctual.core.jobs import CatchUp, Delivery, Epoch, HttpTarget, Job, JobState, Policy
 from punctual.core.records import content_ref
 from punctual.core.retry import Jitter, RetryPolicy
@@ -789,6 +790,27 @@ class TestAnAttemptThatIsNotWantedAnyMore:
         assert (run.state, run.reason) == (RunState.CANCELLED, "cancelled")
         assert len(deployed.targets.aborted) == 1
 
+    def test_is_asked_about_in_time_though_its_start_took_a_moment(
+        self, deployed: Deployment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A poll that came a moment too early was put off for as long again."""
+        messages = handed_over(deployed)
+        launch, launched = deployed.targets.launch, []
+
+        def cancelled_at_once(calls: Sequence[Call]) -> None:
+            launched.append(deployed.now)
+            self.cancel(deployed)()
+            launch(calls)
+
+        clock = deployed.engine.clock
+        monkeypatch.setattr(clock, "now", lambda: clock.advance(MILLISECOND))
+        monkeypatch.setattr(deployed.targets, "launch", cancelled_at_once)
+        deployed.targets.manner = slowly(after=20 * SECOND)
+        deployed.at(SLOT).execute(messages)
+
+        assert deployed.targets.aborted
+        assert deployed.now <= launched[0] + POLL + SECOND
+
     def test_is_stopped_within_seconds_when_its_job_is_deleted(self, deployed: Deployment) -> None:
         run, took = self.interrupted(deployed, deployed.delete)
 
@@ -958,6 +980,8 @@ class TestTakingAndStepping:
         assert (len(taken.started), execute.busy, deployed.now) == (1, 1, SLOT)
         nothing = execute.step(wait=SECOND)
         assert (nothing.ended, deployed.now) == ([], SLOT + SECOND)
+        polled = execute.step(wait=MINUTE)
+        assert (polled.ended, deployed.now) == ([], SLOT + POLL)
         done = execute.step(wait=MINUTE)
 
         assert [run.state for run in done.ended] == ["succeeded"]

@@ -318,6 +318,9 @@ class Execute:
         if self._unsure or self._undecided or self._unwritten:
             wait = min(wait, STEP)
         wait = min([wait, *(attempt.call_at - self._clock.now() for _, attempt in self._early)])
+        if self._calling:
+            # A poll that is missed by a little is not put off for as long again.
+            wait = min(wait, self._polled_at + POLL - self._clock.now())
         answers = self._targets.collect(wait=max(wait, timedelta(0)))
         settlements: list[tuple[_Attempt, _Settlement]] = []
         for call, answer in answers:

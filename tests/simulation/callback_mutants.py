@@ -1,0 +1,85 @@
+"""Versions of the code in which a promise to targets that report back is broken."""
+
+from tests.simulation.callbacks import REPORTING_FROM
+from tests.simulation.mutants import MOVES, Mutant
+from tests.simulation.program import Edit
+
+CORE = "punctual.core.callbacks"
+CALLBACKS = "punctual.services.callbacks"
+EXECUTE = "punctual.services.execute"
+
+
+def _broken(name: str, story: str, module: str, old: str, new: str) -> Mutant:
+    return Mutant(name, story, (Edit(module, old, new),), first=REPORTING_FROM)
+
+
+CALLBACK_MUTANTS = (
+    _broken(
+        "accepted-is-succeeded",
+        "a call that was accepted counts as the outcome",
+        EXECUTE,
+        "if verdict is Verdict.SUCCEEDED and attempt.heartbeat is not None:",
+        "if False and attempt.heartbeat is not None:",
+    ),
+    _broken(
+        "hold-by-anybody",
+        "HOLD does not ask whose attempt it is: one that was taken over moves another's lease",
+        f"punctual.{MOVES}",
+        'when=HELD,\n        sets=("#lease_until = :lease_until", f"#starts[',
+        'when=RUNNING,\n        sets=("#lease_until = :lease_until", f"#starts[',
+    ),
+    _broken(
+        "heartbeat-unnoted",
+        "a heartbeat is answered, and the lease stays where it was",
+        CALLBACKS,
+        "            if run.lease_until is None or move.lease_until > run.lease_until:\n",
+        "            if run.lease_until is None:\n",
+    ),
+    _broken(
+        "held-too-short",
+        "a target may be silent for half as long as its job says",
+        CORE,
+        "lease_until=min(now + heartbeat + LEASE_MARGIN,",
+        "lease_until=min(now + heartbeat / 2,",
+    ),
+    _broken(
+        "past-attempts-report",
+        "an attempt that was followed by another one may still report, in the other's name",
+        CORE,
+        "            return Attempt(number, Standing.PAST)\n",
+        "            return Attempt(number, Standing.CURRENT)\n",
+    ),
+    _broken(
+        "every-report-stands",
+        "a report is accepted whatever the run says of the attempt by then",
+        CALLBACKS,
+        "        if moved.failed:\n"
+        '            raise StoreUnavailable("the store gave no answer")\n'
+        "        run = moved.run or after(move, caller.run)\n"
+        "        if not moved.applied or run is None:\n"
+        "            raise _over()\n"
+        "        return run\n",
+        "        return caller.run if moved.failed else moved.run or caller.run\n",
+    ),
+    _broken(
+        "repeated-report-is-refused",
+        "a report whose answer was lost is refused when it is repeated",
+        CALLBACKS,
+        "        finished = self.attempt.standing is Standing.FINISHED\n",
+        "        finished = False\n",
+    ),
+    _broken(
+        "failure-unwatched",
+        "what reported a failure awaits its next attempt without a watch row",
+        CALLBACKS,
+        "            self._watch(run, at=retry_look(settlement.retry_at))\n",
+        "            pass\n",
+    ),
+    _broken(
+        "acceptance-unwatched",
+        "what was accepted awaits its report without a watch row",
+        EXECUTE,
+        "            if isinstance(settlement, Hold)\n        }\n",
+        "            if False\n        }\n",
+    ),
+)
