@@ -57,7 +57,7 @@ WEIGHTS: Mapping[str, Callable[[], Iterator[Json]]] = {
 @contextmanager
 def sink() -> Iterator[str]:
     """Run the target of all benchmarks, and yield its address."""
-    with tempfile.TemporaryDirectory(prefix="punctual-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="punctual-aws-") as folder:
         log = Path(folder, "calls")
         command = [sys.executable, "-m", "benchmarks.sink", str(log)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -84,7 +84,7 @@ def measure_uncompiled() -> Iterator[Json]:
 
     A function cannot write where its layers are, so what they hold is compiled at each cold start.
     """
-    with tempfile.TemporaryDirectory(prefix="punctual-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="punctual-aws-") as name:
         out = Path(name)
         sizes.synthesize(out, local="1")
         layers = [str(path / "python") for kind, path in sizes.assets(out) if "Layer" in kind]

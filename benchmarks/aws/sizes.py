@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 def measure() -> Iterator[Json]:
     """Yield a line for each layer and function: MB as unpacked, and as a zip of best effort."""
-    with tempfile.TemporaryDirectory(prefix="punctual-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="punctual-aws-") as name:
         folder = Path(name)
         synthesize(folder / "out")
         for asset, path in assets(folder / "out"):
