@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -55,14 +55,17 @@ class Program:
 
     def kill(self) -> None:
         """End the process and those that it started."""
-        if self._process.poll() is None:
+        self._kill_group()
+        with suppress(BrokenPipeError), self._process:
+            pass  # closes its pipes and waits for it
+
+    def _kill_group(self) -> None:
+        if self._process.returncode is None:  # else its id may be another's by now
             os.killpg(self.pid, signal.SIGKILL)
-        with self._process:  # closes its pipes and waits for it
-            pass
 
     def _line(self, *, within: float) -> str:
         assert self._process.stdout is not None, "it was opened as a pipe"
-        timer = Timer(within, self._process.kill)
+        timer = Timer(within, self._kill_group)
         timer.start()
         try:
             line = self._process.stdout.readline()
