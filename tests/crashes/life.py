@@ -165,7 +165,7 @@ class Life:
             enter(patch.object(module(DATABASE), "sqlite3", self._statements))
             enter(patch.object(reading, "Reader", partial(_reader_of, reading.Reader)))
             enter(patch.object(executor, "GLANCE", GLANCE))
-            enter(patch.object(host, "every_target", lambda *_, **__: targets))
+            enter(patch.object(host, "targets_here", lambda *_, **__: targets))
             enter(patch.object(host, "SystemChance", partial(_Chance, self.outside.boots)))
             yield
 

@@ -1,10 +1,15 @@
 """Secrets and long results for tests, in memory."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from punctual.adapters.system import SystemClock
+from punctual.adapters.targets.here import TargetsHere
 from punctual.adapters.targets.http import HttpTargets
+from punctual.adapters.targets.http_carrier import HttpCarrier
+from punctual.adapters.targets.lookups import addresses_of
+from punctual.core.calls import HttpCall
 from punctual.core.errors import StoreUnavailable
 from punctual.core.identity import result_name
 from punctual.core.secrets import SecretMissing
@@ -53,10 +58,21 @@ class MemoryResults:
 
 def http_targets(**options: Any) -> HttpTargets:
     """Open HTTP targets that may call this machine, know no secret, and keep results in memory."""
-    values: dict[str, Any] = {
+    return HttpTargets(**_defaults() | options)
+
+
+def http_targets_here(**options: Any) -> TargetsHere:
+    """Open the same without a thread of their own."""
+    new_loop = options.pop("new_loop")
+    defaults = _defaults() | {"tls": None, "look_up": addresses_of}
+    carrier = partial(HttpCarrier, **defaults | options)
+    return TargetsHere({HttpCall: carrier}, new_loop=new_loop)
+
+
+def _defaults() -> dict[str, Any]:
+    return {
         "allow_private": True,
         "secrets": MemorySecrets(),
         "results": MemoryResults(),
         "clock": SystemClock(),
     }
-    return HttpTargets(**values | options)

@@ -10,7 +10,6 @@ import pytest
 from aiohttp import ClientTimeout
 
 from punctual.adapters.targets import connections, exchange
-from punctual.adapters.targets.http import HttpTargets
 from punctual.adapters.targets.room import ROOM, Room
 from punctual.core.calls import (
     BODY_KEPT_MAX,
@@ -20,7 +19,7 @@ from punctual.core.calls import (
     ErrorType,
 )
 from punctual.core.identity import result_name
-from tests.emulator.targets.conftest import OpenTargets
+from tests.emulator.targets.conftest import KINDS, AnyTargets, OpenTargets
 from tests.support.calls import a_call, answer_to, answers_to
 from tests.support.keeping import MemoryResults
 from tests.support.sinks import (
@@ -38,7 +37,10 @@ from tests.support.sinks import (
     raw,
 )
 
-pytestmark = pytest.mark.emulator
+pytestmark = [
+    pytest.mark.emulator,
+    pytest.mark.parametrize("open_targets", sorted(KINDS), indirect=True),
+]
 
 SHORT = timedelta(milliseconds=300)
 LATE = timedelta(seconds=5)
@@ -55,7 +57,7 @@ class Forgetful(MemoryResults):
         return result_name(body)
 
 
-def timed_answer(targets: HttpTargets, url: str) -> Answer:
+def timed_answer(targets: AnyTargets, url: str) -> Answer:
     """Return the answer to a call of little time, after seeing that it took that, and no more."""
     began = monotonic()
     given = answer_to(targets, a_call(url, timeout=SHORT))
@@ -74,7 +76,7 @@ def timed_answer(targets: HttpTargets, url: str) -> Answer:
     ],
 )
 def test_a_call_without_an_answer_ends_at_its_deadline(
-    targets: HttpTargets, target: Sink, behaviour: Behaviour
+    targets: AnyTargets, target: Sink, behaviour: Behaviour
 ) -> None:
     target.behaviour = behaviour
 
@@ -85,7 +87,7 @@ def test_a_call_without_an_answer_ends_at_its_deadline(
 
 
 def test_a_body_that_drips_ends_at_the_deadline_of_the_whole_call(
-    targets: HttpTargets, target: Sink
+    targets: AnyTargets, target: Sink
 ) -> None:
     """Every drop comes in good time; it is the whole that does not."""
     target.behaviour = endless(b"drop", every=0.02)
@@ -98,7 +100,7 @@ def test_a_body_that_drips_ends_at_the_deadline_of_the_whole_call(
 
 
 def test_a_target_that_accepts_no_connection_ends_the_call_at_its_deadline(
-    targets: HttpTargets,
+    targets: AnyTargets,
 ) -> None:
     """Connections that the system took on for it count as none once TLS is not answered."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -111,7 +113,7 @@ def test_a_target_that_accepts_no_connection_ends_the_call_at_its_deadline(
 
 
 def test_a_connection_has_less_time_than_the_call_and_its_addresses_share_it(
-    targets: HttpTargets, monkeypatch: pytest.MonkeyPatch
+    targets: AnyTargets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow job gets fourteen minutes; whether a target is there at all is known sooner."""
     shares = {addresses: limit.sock_connect for addresses, limit in exchange._TIMEOUTS.items()}
@@ -142,7 +144,7 @@ def test_a_name_server_that_does_not_answer_ends_the_call_at_its_deadline(
     assert given.error.type == ErrorType.TIMEOUT
 
 
-def test_the_time_of_a_call_begins_with_its_launch(targets: HttpTargets, target: Sink) -> None:
+def test_the_time_of_a_call_begins_with_its_launch(targets: AnyTargets, target: Sink) -> None:
     """Not with the moment at which the last of many gets its turn."""
     target.behaviour = hang
     calls = [a_call(target.url, timeout=SHORT) for _ in range(300)]
@@ -183,7 +185,7 @@ def test_a_body_beyond_the_bound_is_cut_off_and_the_answer_counts(
     target.wait_for_closed(1)
 
 
-def test_a_body_of_just_the_bound_is_read_to_its_end(targets: HttpTargets, target: Sink) -> None:
+def test_a_body_of_just_the_bound_is_read_to_its_end(targets: AnyTargets, target: Sink) -> None:
     target.behaviour = answer(200, b"x" * BODY_READ_MAX)
 
     answers = [answer_to(targets, a_call(target.url)) for _ in range(2)]
@@ -245,7 +247,7 @@ def test_room_that_was_taken_is_given_back(open_targets: OpenTargets, target: Si
     ],
 )
 def test_an_answer_that_breaks_off_is_none_though_its_beginning_is_kept(
-    targets: HttpTargets, target: Sink, behaviour: Behaviour
+    targets: AnyTargets, target: Sink, behaviour: Behaviour
 ) -> None:
     target.behaviour = behaviour
 
@@ -259,7 +261,7 @@ def test_an_answer_that_breaks_off_is_none_though_its_beginning_is_kept(
 
 @pytest.mark.parametrize("behaviour", [drop, close, raw(b"HTTP/1.1 200 O"), raw(head(200)[:-2])])
 def test_a_connection_that_breaks_before_the_answer_is_no_answer(
-    targets: HttpTargets, target: Sink, behaviour: Behaviour
+    targets: AnyTargets, target: Sink, behaviour: Behaviour
 ) -> None:
     target.behaviour = behaviour
 
@@ -293,7 +295,7 @@ def test_a_connection_that_breaks_before_the_answer_is_no_answer(
         pytest.param(head(100) * 16 + OK, id="a few informal answers too many"),
     ],
 )
-def test_what_is_not_http_is_no_answer(targets: HttpTargets, target: Sink, sent: bytes) -> None:
+def test_what_is_not_http_is_no_answer(targets: AnyTargets, target: Sink, sent: bytes) -> None:
     target.behaviour = raw(sent, close=False)
 
     given = answer_to(targets, a_call(target.url))
@@ -305,7 +307,7 @@ def test_what_is_not_http_is_no_answer(targets: HttpTargets, target: Sink, sent:
     assert answer_to(targets, a_call(target.url)).status_code == 200
 
 
-def test_informal_answers_do_not_pile_up(targets: HttpTargets, target: Sink) -> None:
+def test_informal_answers_do_not_pile_up(targets: AnyTargets, target: Sink) -> None:
     """A target sends them faster than they can be looked at."""
     target.behaviour = endless(head(103, ("Link", "</style.css>")) * 1000, with_head=False)
     began = monotonic()
@@ -348,7 +350,7 @@ def test_answers_that_nobody_asked_for_do_not_pile_up_either(
     ],
 )
 def test_a_request_that_would_be_another_one_is_not_sent(
-    targets: HttpTargets, target: Sink, fields: dict[str, str]
+    targets: AnyTargets, target: Sink, fields: dict[str, str]
 ) -> None:
     given = answer_to(targets, a_call(target.url, **fields))
 
@@ -357,7 +359,7 @@ def test_a_request_that_would_be_another_one_is_not_sent(
     assert target.requests == []
 
 
-def test_a_port_where_nobody_listens_is_a_connection_error(targets: HttpTargets) -> None:
+def test_a_port_where_nobody_listens_is_a_connection_error(targets: AnyTargets) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]

@@ -5,16 +5,18 @@ from datetime import timedelta
 
 import pytest
 
-from punctual.adapters.targets.http import HttpTargets
 from punctual.core.calls import BODY_KEPT_MAX, Answer, Verdict, http_call, judge
 from punctual.core.jobs import HttpTarget
-from tests.emulator.targets.conftest import OpenTargets
+from tests.emulator.targets.conftest import KINDS, AnyTargets, OpenTargets
 from tests.support.calls import a_call, answer_to
 from tests.support.clock import NINE, FakeClock
 from tests.support.keeping import MemoryResults
 from tests.support.sinks import Request, Sink, answer, head, raw, sink
 
-pytestmark = pytest.mark.emulator
+pytestmark = [
+    pytest.mark.emulator,
+    pytest.mark.parametrize("open_targets", sorted(KINDS), indirect=True),
+]
 
 SECRET = "Bearer not-for-anybody-else"
 
@@ -29,7 +31,7 @@ OURS = (
 )
 
 
-def attempt_of_a_run(targets: HttpTargets, target: Sink, number: int) -> Request:
+def attempt_of_a_run(targets: AnyTargets, target: Sink, number: int) -> Request:
     """Carry out an attempt of a run as an executor does, and return what the target saw."""
     call = http_call(
         HttpTarget(
@@ -75,7 +77,7 @@ def test_every_header_of_ours_is_there_once_and_stays_the_same_over_attempts(
 
 
 def test_nothing_is_sent_that_neither_the_job_nor_http_asks_for(
-    targets: HttpTargets, target: Sink
+    targets: AnyTargets, target: Sink
 ) -> None:
     answer_to(targets, a_call(target.url))
 
@@ -107,7 +109,7 @@ def test_nothing_is_sent_that_neither_the_job_nor_http_asks_for(
     ],
 )
 def test_a_url_is_sent_as_it_is_written(
-    targets: HttpTargets, target: Sink, written: str, sent: str
+    targets: AnyTargets, target: Sink, written: str, sent: str
 ) -> None:
     """A signature over it would not hold otherwise."""
     assert answer_to(targets, a_call(target.url + written)).error is None
@@ -117,7 +119,7 @@ def test_a_url_is_sent_as_it_is_written(
 
 @pytest.mark.parametrize("method", ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"])
 def test_every_method_is_sent_with_a_body_and_without(
-    targets: HttpTargets, target: Sink, method: str
+    targets: AnyTargets, target: Sink, method: str
 ) -> None:
     if method == "HEAD":
         target.behaviour = raw(head(200, ("Content-Length", "9")), close=False)
@@ -130,7 +132,7 @@ def test_every_method_is_sent_with_a_body_and_without(
     assert not target.requests[1].values("Content-Type")
 
 
-def test_a_large_body_arrives_whole(targets: HttpTargets, target: Sink) -> None:
+def test_a_large_body_arrives_whole(targets: AnyTargets, target: Sink) -> None:
     body = bytes(range(256)) * 1024
 
     assert answer_to(targets, a_call(target.url, body=body)).error is None
@@ -138,7 +140,7 @@ def test_a_large_body_arrives_whole(targets: HttpTargets, target: Sink) -> None:
     assert target.requests[0].body == body
 
 
-def test_the_answer_is_kept_with_what_the_record_needs(targets: HttpTargets, target: Sink) -> None:
+def test_the_answer_is_kept_with_what_the_record_needs(targets: AnyTargets, target: Sink) -> None:
     headers = (("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "120"))
     target.behaviour = answer(503, b"come back later", *headers)
 
@@ -170,7 +172,7 @@ def test_the_beginning_of_a_body_comes_with_the_answer_and_a_long_one_is_put_awa
 
 
 @pytest.mark.parametrize("status", [200, 204, 205, 304, 400, 404, 410, 429, 500, 599, 999])
-def test_every_status_is_an_answer(targets: HttpTargets, target: Sink, status: int) -> None:
+def test_every_status_is_an_answer(targets: AnyTargets, target: Sink, status: int) -> None:
     target.behaviour = raw(head(status, ("Content-Length", "0")))
 
     given = answer_to(targets, a_call(target.url))
@@ -178,14 +180,14 @@ def test_every_status_is_an_answer(targets: HttpTargets, target: Sink, status: i
     assert given == Answer(status_code=status)
 
 
-def test_what_comes_before_the_answer_is_not_the_answer(targets: HttpTargets, target: Sink) -> None:
+def test_what_comes_before_the_answer_is_not_the_answer(targets: AnyTargets, target: Sink) -> None:
     """A target may say that it goes on, or send hints; the status that counts comes after them."""
     target.behaviour = raw(head(100), head(103, ("Link", "</style.css>")), head(204))
 
     assert answer_to(targets, a_call(target.url)).status_code == 204
 
 
-def test_a_target_of_the_last_century_is_understood(targets: HttpTargets, target: Sink) -> None:
+def test_a_target_of_the_last_century_is_understood(targets: AnyTargets, target: Sink) -> None:
     target.behaviour = raw(b"HTTP/1.0 200 OK\r\n\r\nthe body ends with the connection")
 
     given = answer_to(targets, a_call(target.url))
@@ -194,7 +196,7 @@ def test_a_target_of_the_last_century_is_understood(targets: HttpTargets, target
 
 
 def test_a_compressed_answer_is_kept_and_counted_as_it_came(
-    targets: HttpTargets, target: Sink
+    targets: AnyTargets, target: Sink
 ) -> None:
     """Inflated, a few bytes may be gigabytes."""
     bomb = gzip.compress(b"\0" * 10_000_000)
@@ -207,7 +209,7 @@ def test_a_compressed_answer_is_kept_and_counted_as_it_came(
 
 
 def test_headers_of_the_answer_can_be_stored_whatever_they_hold(
-    targets: HttpTargets, target: Sink
+    targets: AnyTargets, target: Sink
 ) -> None:
     kind = b"Content-Type: kind\xe9/" + b"x" * 1000
     target.behaviour = raw(b"HTTP/1.1 200 OK\r\n" + kind + b"\r\n\r\nok")
@@ -221,7 +223,7 @@ def test_headers_of_the_answer_can_be_stored_whatever_they_hold(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(targets: HttpTargets, target: Sink, status: int) -> None:
+def test_a_redirect_is_not_followed(targets: AnyTargets, target: Sink, status: int) -> None:
     """It would lead past every check, to the machine's own credentials for one."""
     call = a_call(target.url, method="GET", body=b"")
     with sink() as elsewhere:
@@ -237,7 +239,7 @@ def test_a_redirect_is_not_followed(targets: HttpTargets, target: Sink, status: 
 
 
 def test_no_proxy_of_the_environment_gets_to_see_a_call(
-    targets: HttpTargets, target: Sink, monkeypatch: pytest.MonkeyPatch
+    targets: AnyTargets, target: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with sink() as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"):
@@ -250,7 +252,7 @@ def test_no_proxy_of_the_environment_gets_to_see_a_call(
     assert len(target.requests) == 1
 
 
-def test_a_cookie_is_not_brought_back(targets: HttpTargets, target: Sink) -> None:
+def test_a_cookie_is_not_brought_back(targets: AnyTargets, target: Sink) -> None:
     """Two runs, of two tenants perhaps, have nothing to do with each other."""
     target.behaviour = answer(200, b"ok", ("Set-Cookie", "session=1; Path=/"))
 

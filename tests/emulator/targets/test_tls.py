@@ -7,9 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from punctual.adapters.targets.http import HttpTargets
 from punctual.core.calls import Answer, CallError, ErrorType
-from tests.emulator.targets.conftest import OpenTargets
+from tests.emulator.targets.conftest import AnyTargets, OpenTargets
 from tests.support.calls import a_call, answer_to, collect_all
 from tests.support.certificates import Authority, self_signed
 from tests.support.sinks import Sink, head, sink
@@ -26,7 +25,7 @@ def authority() -> Authority:
 
 
 @pytest.fixture
-def trusting(open_targets: OpenTargets, authority: Authority) -> HttpTargets:
+def trusting(open_targets: OpenTargets, authority: Authority) -> AnyTargets:
     """Return targets that trust the authority of the tests; every name leads to this machine."""
     return open_targets(tls=authority.client(), look_up=this_machine)
 
@@ -49,7 +48,7 @@ def certificate_fault(fault: str) -> Answer:
 
 
 def test_a_certificate_is_checked_against_the_name_and_so_is_the_server_named(
-    trusting: HttpTargets, authority: Authority
+    trusting: AnyTargets, authority: Authority
 ) -> None:
     asked_for: list[str | None] = []
     context = authority.server(NAME)
@@ -64,7 +63,7 @@ def test_a_certificate_is_checked_against_the_name_and_so_is_the_server_named(
 
 
 def test_an_address_in_the_url_is_checked_as_an_address(
-    trusting: HttpTargets, authority: Authority
+    trusting: AnyTargets, authority: Authority
 ) -> None:
     with tls_sink(authority.server("127.0.0.1"), host="127.0.0.1") as target:
         assert answer_to(trusting, a_call(target.url)).status_code == 200
@@ -77,7 +76,7 @@ def test_an_address_in_the_url_is_checked_as_an_address(
 
 
 def test_a_certificate_for_the_address_behind_the_name_is_not_one_for_the_name(
-    trusting: HttpTargets, authority: Authority
+    trusting: AnyTargets, authority: Authority
 ) -> None:
     with tls_sink(authority.server("127.0.0.1", "other.test")) as target:
         given = answer_to(trusting, a_call(target.url))
@@ -88,7 +87,7 @@ def test_a_certificate_for_the_address_behind_the_name_is_not_one_for_the_name(
     )
 
 
-def test_a_certificate_that_vouches_for_itself_does_not_hold(trusting: HttpTargets) -> None:
+def test_a_certificate_that_vouches_for_itself_does_not_hold(trusting: AnyTargets) -> None:
     with tls_sink(self_signed(NAME)) as target:
         assert answer_to(trusting, a_call(target.url)) == certificate_fault(
             "self-signed certificate"
@@ -97,7 +96,7 @@ def test_a_certificate_that_vouches_for_itself_does_not_hold(trusting: HttpTarge
 
 
 def test_a_certificate_that_has_expired_does_not_hold(
-    trusting: HttpTargets, authority: Authority
+    trusting: AnyTargets, authority: Authority
 ) -> None:
     with tls_sink(authority.server(NAME, expired=True)) as target:
         assert answer_to(trusting, a_call(target.url)) == certificate_fault(
@@ -133,7 +132,7 @@ def test_a_certificate_that_does_not_hold_at_one_address_is_not_looked_for_at_an
     assert shown == [NAME]
 
 
-def test_an_old_protocol_is_not_spoken(trusting: HttpTargets, authority: Authority) -> None:
+def test_an_old_protocol_is_not_spoken(trusting: AnyTargets, authority: Authority) -> None:
     context = authority.server(NAME)
     context.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
@@ -146,7 +145,7 @@ def test_an_old_protocol_is_not_spoken(trusting: HttpTargets, authority: Authori
     assert given.error.type == ErrorType.CONNECTION
 
 
-def test_a_target_that_speaks_no_tls_is_not_called_without_it(trusting: HttpTargets) -> None:
+def test_a_target_that_speaks_no_tls_is_not_called_without_it(trusting: AnyTargets) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         call = a_call(f"https://{NAME}:{listener.getsockname()[1]}/")
         trusting.launch([call])

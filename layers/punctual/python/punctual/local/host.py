@@ -17,7 +17,7 @@ from punctual.adapters.results.files import FileResults
 from punctual.adapters.secrets.file import FileSecrets
 from punctual.adapters.sqlite.engine import SqliteEngine
 from punctual.adapters.system import SystemChance, SystemClock
-from punctual.adapters.targets.every import every_target
+from punctual.adapters.targets.here import targets_here
 from punctual.api.app import ApiServices, make_app
 from punctual.core.errors import PunctualError, StoreUnavailable
 from punctual.local.cursor_key import cursor_key
@@ -110,8 +110,7 @@ class _Host:
         self._address = ""
         """Where it listens; known before the first run starts."""
         results = FileResults(settings.home)
-        self._targets = every_target(
-            allow_private=True,
+        self._targets = targets_here(
             external_id=EXTERNAL_ID,
             secrets=FileSecrets(settings.home, warn=self._terminal.say),
             results=results,

@@ -24,6 +24,7 @@ from yarl import URL
 
 from punctual.adapters.targets.connections import Connector
 from punctual.adapters.targets.credentials import Credentials
+from punctual.adapters.targets.deadline import Deadline
 from punctual.adapters.targets.failures import ConnectionBroke, failure, timed_out
 from punctual.adapters.targets.hosts import HostDown, Hosts
 from punctual.adapters.targets.lookups import ADDRESSES_MAX, AddressRefused, Lookups
@@ -76,7 +77,7 @@ async def exchange(call: HttpCall, body: Body, *, deadline: float, client: Clien
         client: What it is carried out with.
     """
     received = _Received(body)
-    timeout = asyncio.timeout_at(deadline)
+    timeout = Deadline(deadline)
     host, error, again_in = None, None, None
     try:
         async with timeout:
@@ -92,7 +93,7 @@ async def exchange(call: HttpCall, body: Body, *, deadline: float, client: Clien
                 answer = await _send(call, url, addresses, headers, session=client.session)
                 await received.read(answer)
     except (Exception, asyncio.CancelledError) as fault:  # noqa: BLE001 - every end is an answer
-        if isinstance(fault, TimeoutError) and timeout.expired():
+        if isinstance(fault, TimeoutError) and timeout.expired:
             error = timed_out(call.timeout, answering=received.began)
         else:
             error = failure(fault)

@@ -10,6 +10,7 @@ from punctual.adapters.targets.aws.errors import answer_without_result
 from punctual.adapters.targets.aws.kinds import Kind, Response, T, region_of
 from punctual.adapters.targets.aws.registry import KINDS
 from punctual.adapters.targets.calling import Answers, CallingThread
+from punctual.adapters.targets.deadline import Deadline
 from punctual.adapters.targets.keeping import Keeper
 from punctual.adapters.targets.room import Room
 from punctual.adapters.targets.threads import Threads
@@ -136,12 +137,12 @@ class _Ask:
 
 async def _answer(call: AwsCall, kind: Kind, ask: _Ask, *, deadline: float) -> Answer:
     """Carry out a call in its time, and say what came of it, whatever that is."""
-    timeout = asyncio.timeout_at(deadline)
+    timeout = Deadline(deadline)
     try:
         async with timeout:
             return await kind.carry(call, ask)
     except (Exception, asyncio.CancelledError) as fault:  # noqa: BLE001 - every end is an answer
-        if isinstance(fault, TimeoutError) and timeout.expired():
+        if isinstance(fault, TimeoutError) and timeout.expired:
             answer = Answer(error=_timed_out(call))
         else:
             answer = answer_without_result(fault)
