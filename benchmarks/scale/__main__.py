@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.scale.cloud import TARGET, Cloud
 from benchmarks.scale.jobs import standing_jobs
-from benchmarks.scale.plot import draw, lateness_panel, time_panel
+from benchmarks.scale.plot import picture
 from benchmarks.scale.report import Taken, record, taken
 from benchmarks.scale.tally import Tally
 from benchmarks.scale.workloads import MAIN, WORKLOADS, Workload
@@ -62,20 +62,19 @@ def report(name: str, workload: Workload, *, seed: int, plots: Path | None) -> d
     """Run a workload, plot it where wished, and return its line."""
     began = time.process_time()
     cloud, units = run(workload, seed=seed)
-    line = record(cloud, expected=workload.expected(), units=units)
-    if plots is not None:
-        panels = [lateness_panel(cloud.tally.lateness), time_panel(line["backlog"])]
-        (plots / f"scale-{name}.svg").write_text(draw(workload.about, panels))
-    return {
+    line = {
         "w": name,
         "about": workload.about,
         "seed": seed,
         "call_ms": round(workload.deployment.target.mean),
         "minutes": (workload.until - workload.since).total_seconds() / 60,
-        **line,
+        **record(cloud, expected=workload.expected(), units=units),
         "cpu_s": round(time.process_time() - began, 1),
         "rss_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
     }
+    if plots is not None:
+        (plots / f"scale-{name}.svg").write_text(picture(line))
+    return line
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -43,7 +43,6 @@ from infra.definitions import FAST, QUEUES, SHARDS, TABLE
 from punctual.core.instants import format_instant, from_epoch_ms
 from tests.simulation.clients import Reply
 from tests.simulation.dice import Dice
-from tests.simulation.expressions import Item
 from tests.simulation.lambdas import Environment, Invocation, Process
 from tests.simulation.loop import Loop, Wake
 from tests.simulation.program import QUIET, Program
@@ -54,7 +53,7 @@ Json = dict[str, Any]
 SECOND = 1000
 MINUTE = 60 * SECOND
 
-EXECUTOR_MB = 512
+EXECUTOR_MB = 384
 DISPATCHER_MB = 1024
 TICK_MB = 256
 """As `infra/constructs` deploys them; a test holds these three to the templates."""
@@ -104,7 +103,6 @@ class Cloud:
             partitions=self._partitions(),
             index_partitions=self._partitions,
             lag=lambda: INDEX_LAG.draw(self._chance),
-            is_cold=_is_cold,
         )
         self.queues = {
             definition.name: ScaleQueue(definition=definition) for definition in (FAST, SHARDS)
@@ -262,11 +260,6 @@ class Cloud:
         except Busy:
             code = "ProvisionedThroughputExceededException"
             return Reply(400, {"Error": {"Code": code}})
-
-
-def _is_cold(item: Item) -> bool:
-    """Say whether an item is anything but a run that is going on."""
-    return item.get("state") != {"S": "running"}
 
 
 def _entries(operation: str, request: Json) -> int:

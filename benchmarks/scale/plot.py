@@ -8,8 +8,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
-WIDTH, HEIGHT = 760, 320
+WIDTH, HEIGHT = 1080, 320
 GAP = 70
 """Around each panel, for its labels."""
 
@@ -64,15 +65,21 @@ class Panel:
     series: Sequence[Series]
 
 
-def lateness_panel(lateness_ms: Sequence[int]) -> Panel:
-    """Draw which share of runs had started so long after their slots."""
-    late = sorted(lateness_ms)
-    shares = [1 - 0.5**n for n in range(1, math.ceil(math.log2(len(late))))]
-    finer = [0.001, 0.01, 0.1, 0.25, *shares]
-    points = [(late[int(share * len(late))] / 1000, share) for share in finer]
-    points.append((late[-1] / 1000, 1 - 0.5 / len(late)))
-    least = 10 ** math.floor(math.log10(max(points[0][0], 0.001)))
-    most = 10 ** math.ceil(math.log10(max(points[-1][0], 10 * least)))
+def picture(line: Mapping[str, Any]) -> str:
+    """Return the picture of a workload, from its line of JSON."""
+    panels = [lateness_panel(line["distribution"]), *time_panels(line["backlog"])]
+    return draw(line["about"], panels)
+
+
+def lateness_panel(distribution: Sequence[Sequence[float]]) -> Panel:
+    """Draw which share of runs had started so long after their slots.
+
+    Args:
+        distribution: Seconds, which only rise, each with its share.
+    """
+    points = [(seconds, share) for seconds, share in distribution]
+    least = 10.0 ** math.floor(math.log10(max(points[0][0], 0.001)))
+    most = 10.0 ** math.ceil(math.log10(max(points[-1][0], 10 * least)))
     return Panel(
         title="Share of runs that have started",
         across=Axis(low=least, high=most, ticks=list(_decades(least, most)), scale=math.log10),
@@ -87,25 +94,34 @@ def lateness_panel(lateness_ms: Sequence[int]) -> Panel:
     )
 
 
-def time_panel(backlog: Sequence[Mapping[str, float]]) -> Panel:
-    """Draw what went on from second to second."""
-    lines = (
-        ("started", "starts a second", BLUE),
-        ("waiting", "messages waiting", ORANGE),
-        ("executors", "executors busy", GREEN),
+def time_panels(backlog: Sequence[Mapping[str, float]]) -> Sequence[Panel]:
+    """Draw what went on from second to second: what waited, and how much was done about it."""
+    return (
+        _time_panel("Messages waiting", backlog, (("waiting", "", ORANGE),)),
+        _time_panel(
+            "Work going on",
+            backlog,
+            (("started", "starts a second", BLUE), ("executors", "executors busy", GREEN)),
+        ),
     )
+
+
+def _time_panel(
+    title: str, backlog: Sequence[Mapping[str, float]], lines: Sequence[tuple[str, str, str]]
+) -> Panel:
+    """Draw some of what a backlog tells: the key, the name and the colour of each line."""
     most = nice_above(max(point[key] for point in backlog for key, _, _ in lines))
     begins, ends = backlog[0]["second"], backlog[-1]["second"]
     unit, seconds = ("minutes", 60) if ends > LONG else ("seconds", 1)
-    step = nice_above((ends - begins) / seconds / 8)
+    step = nice_above((ends - begins) / seconds / 6)
     return Panel(
-        title="Second by second",
+        title=title,
         across=Axis(
             low=begins / seconds,
             high=ends / seconds,
             ticks=[(n * step, f"{n * step:g}") for n in range(int(ends / seconds / step) + 1)],
         ),
-        up=Axis(low=0, high=most, ticks=[(most * n / 4, f"{most * n / 4:,.0f}") for n in range(5)]),
+        up=Axis(low=0, high=most, ticks=[(most * n / 4, f"{most * n / 4:,g}") for n in range(5)]),
         across_name=unit,
         series=[
             Series(

@@ -94,6 +94,16 @@ def quantiles(lateness_ms: Sequence[int]) -> Mapping[str, float]:
     }
 
 
+def distribution(lateness_ms: Sequence[int]) -> Sequence[tuple[float, float]]:
+    """Return lateness in seconds beside the share of runs that were no later: finer in the tail."""
+    late = sorted(lateness_ms)
+    halved = [1 - 0.5**n for n in range(1, len(late).bit_length())]
+    shares = [0.001, 0.01, 0.1, 0.25, *halved]
+    return [(late[int(share * len(late))] / 1000, share) for share in shares] + [
+        (late[-1] / 1000, 1 - 0.5 / len(late))
+    ]
+
+
 def backlog(moments: Sequence[Moment], *, since: int) -> Sequence[Mapping[str, float]]:
     """Return the backlog over time: up to `POINTS_MAX` moments, the fullest of each stretch."""
     stretch = -(-len(moments) // POINTS_MAX)
@@ -137,6 +147,7 @@ def record(cloud: Cloud, *, expected: int, units: Taken) -> dict[str, Any]:
         "early": tally.early,
         "repeated": tally.repeated,
         "lateness_s": quantiles(tally.lateness),
+        "distribution": distribution(tally.lateness),
         "drained_s": last / 1000,
         "waiting_most": max(moment.waiting for moment in tally.moments),
         "in_flight_most": cloud.queues[FAST.name].in_flight_most,

@@ -2,13 +2,13 @@
 
 It answers what the tick, the dispatch and the executors ask, through the parser and the rules of
 cost of the simulation's own table, which emulators hold to DynamoDB. What differs is for speed and
-size: indexes are kept in order, and a run that has ended is kept packed.
+size: indexes are kept in order, and items are kept packed.
 """
 
 import heapq
 import marshal
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -37,12 +37,14 @@ from tests.simulation.table import (
     Json,
     Refused,
     address_of,
-    units_of,
     write_units,
 )
+from tests.support.item_size import UNIT_BYTES
 from tests.support.item_size import item_bytes as weigh
 
 READ_UNIT_BYTES = 4096
+
+_NOTHING: Mapping[str, bytes] = {}
 PAGE_BYTES_MAX = 1 << 20
 """A page of a query ends after a megabyte."""
 
@@ -96,8 +98,7 @@ class OrderedIndex:
 
     def item(self, address: Address) -> Item:
         """Return an item as the index carries it."""
-        item: Item = marshal.loads(self._entries[address][2])
-        return item
+        return _unpacked(self._entries[address][2])
 
     def _put(self, address: Address, entry: Entry | None) -> None:
         old = self._entries.pop(address, None)
@@ -111,16 +112,21 @@ class OrderedIndex:
             insort(self._orders.setdefault(partition, []), (sort, address))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Row:
-    """An item, and what it weighs."""
+    """An item, and the same packed, as it is kept."""
 
     item: Item
-    size: int
+    packed: bytes
 
+    def units(self, unit_bytes: int) -> int:
+        """Return how many units of so many bytes it weighs.
 
-Stored = Row | tuple[bytes, int]
-"""Packed, with its size, where nobody is expected to look at it soon."""
+        Packed it takes more than it weighs, so that few items have to be weighed.
+        """
+        if len(self.packed) <= unit_bytes:
+            return 1
+        return max(1, -(-item_bytes(self.item) // unit_bytes))
 
 
 @dataclass(kw_only=True)
@@ -133,15 +139,13 @@ class ScaleTable:
     """Makes those of an index."""
     lag: Callable[[], float]
     """How many milliseconds an index is behind, for one write."""
-    is_cold: Callable[[Item], bool]
-    """Whether nobody is expected to look at an item soon, so that it is kept packed."""
     units: Units = field(default_factory=Units)
 
     def __post_init__(self) -> None:
         keys = (self.definition.partition_key.name, self.definition.sort_key.name)
         self._indexes = {index.name: OrderedIndex(index, keys) for index in self.definition.indexes}
         self._capacity = {index.name: self.index_partitions() for index in self.definition.indexes}
-        self._items: dict[str, dict[str, Stored]] = {}
+        self._items: dict[str, dict[str, bytes]] = {}
         self._order: dict[str, list[str]] = {}
         """Sort keys of the partitions that are queried, in order."""
 
@@ -168,39 +172,39 @@ class ScaleTable:
                 entry = index.entry(item)
                 if entry is not None:
                     index.show(address_of(item), entry, at=0)
-            self._keep(address_of(item), Row(item, item_bytes(item)))
+            self._keep(address_of(item), _packed(item))
 
     def __iter__(self) -> Iterator[Item]:
         """Yield every item."""
         for partition in self._items.values():
-            for stored in partition.values():
-                yield _unpacked(stored).item
+            yield from map(_unpacked, partition.values())
 
     # What is stored
 
     def _row(self, address: Address) -> Row | None:
-        partition = self._items.get(address[0])
-        stored = None if partition is None else partition.get(address[1])
-        return None if stored is None else _unpacked(stored)
+        packed = self._items.get(address[0], _NOTHING).get(address[1])
+        return None if packed is None else Row(_unpacked(packed), packed)
 
-    def _keep(self, address: Address, row: Row | None) -> None:
+    def _keep(self, address: Address, packed: bytes | None) -> None:
         pk, sk = address
         partition = self._items.setdefault(pk, {})
         order = self._order.get(pk)
         if order is not None:
-            if row is None and sk in partition:
+            if packed is None and sk in partition:
                 del order[bisect_left(order, sk)]
-            elif row is not None and sk not in partition:
+            elif packed is not None and sk not in partition:
                 insort(order, sk)
-        if row is None:
+        if packed is None:
             partition.pop(sk, None)
         else:
-            partition[sk] = (_packed(row.item), row.size) if self.is_cold(row.item) else row
+            partition[sk] = packed
 
     def _store(self, address: Address, before: Row | None, after: Item | None, now: float) -> bool:
         """Put the item there if its partition and those of the indexes have room for the write."""
-        row = None if after is None else Row(after, item_bytes(after))
-        units: float = max(units_of(each.size) if each is not None else 1 for each in (before, row))
+        row = None if after is None else Row(after, _packed(after))
+        units: float = max(
+            each.units(UNIT_BYTES) if each is not None else 1 for each in (before, row)
+        )
         needs: list[tuple[Bucket, float]] = [(self.partitions.writes_of(address[0]), units)]
         shown: list[tuple[OrderedIndex, Entry | None]] = []
         for name, index in self._indexes.items():
@@ -221,12 +225,12 @@ class ScaleTable:
         for index, new in shown:
             index.show(address, new, at=now + self.lag())
         self.units.written += units
-        self._keep(address, row)
+        self._keep(address, None if row is None else row.packed)
         return True
 
     def _refuse(self, address: Address, before: Row | None, code: str, now: float) -> Refused:
         """Return the refusal of a write, which is paid for like the write."""
-        units = units_of(before.size) if before is not None else 1
+        units = before.units(UNIT_BYTES) if before is not None else 1
         if not self.partitions.writes_of(address[0]).take(units, now=now):
             self.units.writes_throttled += 1
             raise Busy
@@ -311,7 +315,7 @@ class ScaleTable:
         for key in asked["Keys"]:
             address = address_of(key)
             row = self._row(address)
-            units = share * _read_units(row.size if row is not None else 0)
+            units = share * (row.units(READ_UNIT_BYTES) if row is not None else 1)
             if not self._may_read(self.partitions.reads_of(address[0]), units, now):
                 left.append(key)
             elif row is not None:
@@ -391,7 +395,7 @@ class ScaleTable:
         elif start is not None:
             low = max(low, bisect_right(order, start["sk"]["S"]))
         for sort in order[low:high][::-1] if descending else order[low:high]:
-            yield _unpacked(items[sort]).item
+            yield _unpacked(items[sort])
 
 
 @dataclass(frozen=True, slots=True)
@@ -476,11 +480,9 @@ def _packed(item: Item) -> bytes:
     return marshal.dumps(plain)
 
 
-def _unpacked(stored: Stored) -> Row:
-    if isinstance(stored, Row):
-        return stored
-    packed, size = stored
-    return Row(marshal.loads(packed), size)
+def _unpacked(packed: bytes) -> Item:
+    item: Item = marshal.loads(packed)
+    return item
 
 
 def item_bytes(item: Item) -> int:

@@ -21,7 +21,7 @@ AT_ONCE = 60_000
 SETTLED_TABLE_WRITES = 16_000
 """Write units a second of a table that has been in use: twice the peak that it has had."""
 
-WARM_UP = 2 * MINUTE
+WARM_UP = MINUTE
 """Until executors are warm and pollers have grown."""
 
 LATEST_TICK = timedelta(milliseconds=TICK_DELAY - 1)
@@ -143,7 +143,7 @@ PROD = Deployment(table_writes=SETTLED_TABLE_WRITES, pollers=_as_deployed)
 WORKLOADS: Mapping[str, Workload] = {
     "steady": _flow("1,000 starts a second, as `prod` is deployed", _mix(1000), PROD),
     "lost-tick": _flow(
-        "the same, and one tick never comes", _mix(1000), PROD, tick_delays={3 * MINUTE: None}
+        "the same, and one tick never comes", _mix(1000), PROD, tick_delays={2 * MINUTE: None}
     ),
     "burst": _wall(
         "60,000 due at one instant, in standard mode",
@@ -172,7 +172,7 @@ WORKLOADS: Mapping[str, Workload] = {
         "one tick never comes, the one before at once and the one after as late as AWS may be",
         _mix(1000),
         PROD,
-        tick_delays={2 * MINUTE: 0 * SECOND, 3 * MINUTE: None, 4 * MINUTE: LATEST_TICK},
+        tick_delays={MINUTE: 0 * SECOND, 2 * MINUTE: None, 3 * MINUTE: LATEST_TICK},
     ),
     "steady-new": _flow(
         "1,000 starts a second on a table that was made today",

@@ -48,7 +48,6 @@ def a_table(*, writes: float = 1e9, reads: float = 1e9) -> ScaleTable:
         partitions=Partitions(count=1, writes=writes, reads=reads),
         index_partitions=lambda: Partitions(count=1, writes=1e9, reads=1e9),
         lag=lambda: 0.0,
-        is_cold=lambda item: item.get("state") != {"S": "running"},
     )
 
 
