@@ -68,8 +68,8 @@ def table(rows: Sequence[Row]) -> str:
 
     Returns:
         A line for each figure, a column for each peer. A cell is `median ± spread (ratio)`: the
-        spread is half the range of several rounds in percent of the median, the ratio is that of
-        Punctual's median to this one, left out where either is 0.
+        spread is half the range of rounds that differ, in percent of the median; the ratio is that
+        of Punctual's median to this one, left out where either is 0.
     """
     peers = [REFERENCE, *_in_order(row["peer"] for row in rows if row["peer"] != REFERENCE)]
     lines = [["workload", "figure", *peers], ["---"] * (2 + len(peers))]
@@ -101,7 +101,7 @@ def _cell(values: Sequence[float], *, reference: float) -> str:
         return "-"
     middle = median(values)
     cell = _written(middle)
-    if len(values) > 1 and middle:
+    if middle and min(values) < max(values):
         cell += f" ± {(max(values) - min(values)) / 2 / middle:.0%}"
     if reference and middle:
         cell += f" ({_written(reference / middle)})"

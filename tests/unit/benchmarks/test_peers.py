@@ -38,6 +38,10 @@ def test_of_several_rounds_the_median_is_told_with_half_their_range() -> None:
     assert cells(rows, "creates/s, one by one") == ["100 ± 20%", "50.0 (2.00)"]
 
 
+def test_rounds_that_agree_have_no_spread() -> None:
+    assert cells([w5("punctual", 90.0)] * 3, "creates/s, one by one") == ["90.0"]
+
+
 def test_cpu_is_that_of_the_worker_and_of_its_store() -> None:
     cpu = {"cpu_worker_per1k": 0.5, "cpu_store_per1k": 0.25}
     late = {"p50": 0.1, "p99": 0.2, "frac": 1.0}
