@@ -197,4 +197,5 @@ def test_figures_are_those_of_the_code(sentence: str, figures: list[float]) -> N
 
 def test_words_for_figures_are_those_of_the_code() -> None:
     assert turns.PASSED_BY == 8, "lets eight others begin first"
+    assert turns.UNHEARD_AT_ONCE == 16, "gets 16 at once"
     assert signing.KEYS_MAX == 4, "Four at most"

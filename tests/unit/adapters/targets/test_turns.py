@@ -2,7 +2,7 @@
 
 import asyncio
 
-from punctual.adapters.targets.turns import BEGUN_AT_ONCE, Turns
+from punctual.adapters.targets.turns import BEGUN_AT_ONCE, UNHEARD_AT_ONCE, Turns
 
 
 async def begun_each_round(turns: Turns, count: int, *, rounds: int) -> list[list[int]]:
@@ -100,12 +100,79 @@ def test_calls_to_a_host_that_does_not_answer_let_others_pass_but_not_for_ever()
     assert begun.count("hangs") == 200
 
 
+def test_a_host_that_never_answered_gets_few_calls_while_others_wait() -> None:
+    """Both bursts are new, and launched in turns; only one of the hosts is there."""
+
+    async def story() -> list[str]:
+        turns, begun = Turns(), list[str]()
+
+        async def call(host: str) -> None:
+            async with turns.turn(host):
+                begun.append(host)
+                await (asyncio.Event().wait() if host == "silent" else asyncio.sleep(0))
+
+        burst = [asyncio.create_task(call(host)) for _ in range(500) for host in ("silent", "well")]
+        while len(begun) < 1000:
+            await asyncio.sleep(0)
+        for task in burst:
+            task.cancel()
+        return begun
+
+    begun = asyncio.run(story())
+
+    last = max(number for number, host in enumerate(begun) if host == "well")
+    rounds = 500 // (BEGUN_AT_ONCE - 1) + 3
+    assert begun[:last].count("silent") <= UNHEARD_AT_ONCE + rounds
+    assert begun.count("silent") == 500, "what stood aside has its turn once nobody else waits"
+
+
+def test_calls_that_stood_aside_begin_in_their_order_once_their_host_has_answered() -> None:
+    async def story() -> list[int]:
+        turns, begun, answers = Turns(), list[int](), asyncio.Event()
+
+        async def call(number: int) -> None:
+            async with turns.turn("slow"):
+                begun.append(number)
+                await answers.wait()
+
+        async def others() -> None:
+            async with turns.turn("busy"):
+                await asyncio.sleep(0)
+
+        tasks = [asyncio.create_task(call(number)) for number in range(100)]
+        tasks += [asyncio.create_task(others()) for _ in range(1000)]
+        answers.set()
+        await asyncio.gather(*tasks)
+        return begun
+
+    assert asyncio.run(story()) == list(range(100))
+
+
+def test_closed_calls_that_stood_aside_leave_nothing_behind() -> None:
+    async def story() -> tuple[int, int]:
+        turns = Turns()
+
+        async def call() -> None:
+            async with turns.turn("silent"):
+                await asyncio.Event().wait()
+
+        tasks = [asyncio.create_task(call()) for _ in range(100)]
+        await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return len(turns._hosts), len(turns._unheard)
+
+    assert asyncio.run(story()) == (0, 0)
+
+
 def test_hosts_whose_calls_have_ended_are_forgotten() -> None:
     async def call_all() -> int:
         turns = Turns()
         for number in range(100):
             async with turns.turn(f"host{number}"):
                 pass
-        return len(turns._under_way)
+        return len(turns._hosts)
 
     assert asyncio.run(call_all()) == 0
