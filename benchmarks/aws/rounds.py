@@ -28,7 +28,7 @@ from benchmarks.aws.deployed import (
     wake_ups,
 )
 from benchmarks.aws.meter import Meter
-from benchmarks.aws.stub import StubbedAws
+from benchmarks.aws.stub import StubbedAws, yardstick
 from punctual.adapters.dynamodb.job_store import DynamoJobStore
 from punctual.adapters.dynamodb.keys import runs_of_life
 from punctual.adapters.dynamodb.table import Table
@@ -127,6 +127,7 @@ class Bench:
             kept = self._stub.bytes_kept(beginning=runs_of_life(1))
             figures["bytes_kept_per_run"] = round(kept / runs)
         figures |= meter.per_run(runs)
+        figures["yardstick_ms"] = round(yardstick(), 3)
         figures["rss_max_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
     def _expected(self) -> int:
