@@ -23,6 +23,17 @@ def test_stretches_are_read_latest_first_and_by_life(engine: Engine) -> None:
     assert engine.runs.stretches(JOB, incarnation=3) == []
 
 
+def test_stretches_of_two_schedules_stand_side_by_side(engine: Engine) -> None:
+    """A visit that has not heard of an edit keeps no other from recording what it leaves out."""
+    earlier, later = a_stretch(count=10), a_stretch(count=20, schedule_revision=2)
+
+    assert engine.runs.put_stretches([(JOB, earlier)]) == [True]
+    assert engine.runs.put_stretches([(JOB, later)]) == [True]
+
+    found = engine.runs.stretches(JOB, incarnation=1)
+    assert sorted(each.schedule_revision for each in found) == [1, 2]
+
+
 def test_a_stretch_that_stands_stays_as_it_is(engine: Engine) -> None:
     first = a_stretch(count=10)
     assert engine.runs.put_stretches([(JOB, first)]) == [True]

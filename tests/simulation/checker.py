@@ -101,8 +101,8 @@ class Checker:
         self._serves: dict[Invocation, Wish] = {}
         self._watched: dict[Address, Counter[int]] = {}
         """Minutes of the watch rows that name a run."""
-        self._looks_by: dict[Invocation, set[Address]] = {}
-        """Runs that an invocation has noted down to be looked at."""
+        self._looks_by: dict[Invocation, dict[Address, int]] = {}
+        """Runs that an invocation has noted down to be looked at, and the minute of its row."""
         self._goes_on_by: dict[Address, int] = {}
         """When a run could go on at the latest, by all that its row has ever said."""
         self._taken_back: set[tuple[Invocation, Address]] = set()
@@ -123,6 +123,7 @@ class Checker:
         self.unreadable: list[Address] = []
         """Jobs that nobody can read."""
         self.stale_stretches: set[Address] = set()
+        self.void_stretches: set[Address] = set()
         self._in_bound = Mishap.CLOCKS_FAR_APART not in self.scenario.profile.rates
 
     def fail(self, invariant: str, story: str) -> None:
@@ -261,14 +262,19 @@ class Checker:
     def _stretch_written(self, address: Address, stretch: Item) -> None:
         """Tell a stretch that came too late: its visit stood still, or its write was under way.
 
-        By then others have accounted for these slots, or the job is gone; whoever reads such a
-        stretch finds the runs of its slots, or no job.
+        By then others have accounted for these slots, a pause withholds them, or the job is gone;
+        whoever reads such a stretch finds the runs of its slots, or no job. Or the slots are no
+        longer the job's, and it says nothing.
         """
         job = self.table.items[address[0], "JOB"]
         pointer = _pointer(job)
-        passed = pointer is None or pointer > int(stretch["since"]["N"])
+        since = int(stretch["since"]["N"])
+        passed = pointer is None or pointer > since
+        passed = passed or ("paused_at" in job and int(job["paused_at"]["N"]) < since)
         if job["incarnation"] != stretch["incarnation"] or _state(job) == "deleted" or passed:
             self.stale_stretches.add(address)
+        elif job["schedule_revision"] != stretch["schedule_revision"]:
+            self.void_stretches.add(address)
 
     def _count_job_write(self, before: Item | None, after: Item) -> None:
         if before is None:
@@ -281,8 +287,8 @@ class Checker:
         minute = self.minute_of(address[1])
         self._counted["watch_rows"] += before is None
         if after is not None:
-            looks = self._looks_by.setdefault(self.writer.invocation, set())
-            looks.update(references_of(after))
+            looks = self._looks_by.setdefault(self.writer.invocation, {})
+            looks.update(dict.fromkeys(references_of(after), minute))
         for run in references_of(after):
             self._watched.setdefault(run, Counter())[minute] += 1
         for run in references_of(before):
@@ -340,11 +346,9 @@ class Checker:
         now = self.loop.now
         goes_on = max(now, _goes_on_at(row))
         looked_at = min(self._watched.get(address, {}), default=None)
-        if address in self._looks_by.get(invocation, ()):
-            # What was right when it was read may have changed since.
-            goes_on = max(goes_on, self._goes_on_by[address])
-            if looked_at is None:
-                return
+        if (noted := self._looks_by.get(invocation, {}).get(address)) is not None:
+            # What was right when it was read may have changed since, and others may have looked.
+            goes_on, looked_at = max(goes_on, self._goes_on_by[address]), noted
         if looked_at is None or looked_at > goes_on + LOOKED_AT_WITHIN + 2 * self.scenario.skew:
             self.fail(
                 "I7",
@@ -501,6 +505,7 @@ class Checker:
             counts=Counts(**self._counted),
             cancelled=frozenset(self.users.cancels),
             stale_stretches=frozenset(self.stale_stretches),
+            void_stretches=frozenset(self.void_stretches),
             poison=self.poison,
             dead_letters=frozenset(dead_letters),
             unreadable=self.unreadable,

@@ -262,7 +262,7 @@ MUTANTS = (
     Mutant(
         "left-out-is-called",
         "an executor does not look whether the slot was left out",
-        _in("core.execution", (" or _holds(left_out, slot):", ":")),
+        _in("core.execution", (" or _holds(left_out, slot, run.schedule_revision):", ":")),
     ),
     Mutant(
         "paused-is-called",
@@ -554,7 +554,7 @@ MUTANTS = (
     Mutant(
         "stretch-miscounted",
         "a stretch counts one slot more than it leaves out",
-        _in("core.dispatch", ("count=len(slots))", "count=len(slots) + 1)")),
+        _in("core.dispatch", ("count=len(slots),", "count=len(slots) + 1,")),
     ),
     # The second look
     Mutant(

@@ -62,16 +62,17 @@ def owed(life: Life, *, until: int) -> Owed:
         following = life.periods[number + 1] if number + 1 < len(life.periods) else None
         ends = following.since if following else Window(low=until, high=until)
         slots = set(slots_of(period, until=min(ends.high, until)))
+        begun: set[int] = set()
         for slot in slots:
             # A single instant that is past when the job is created runs all the same; and what
             # both the old and the new schedule name is owed wherever one takes over.
-            begun = slot > period.since.high or slot in before
-            begun = begun or (number == 0 and "at" in period.schedule)
-            if begun and slot <= ends.low:
-                must.add(slot)
-            elif begun or slot > period.since.low:
+            at_once = number == 0 and "at" in period.schedule
+            if slot > period.since.high or slot in before or at_once:
+                begun.add(slot)
+                (must if slot <= ends.low else may).add(slot)
+            elif slot > period.since.low:
                 may.add(slot)
-        before = {slot for slot in slots if ends.low < slot <= ends.high and slot in may}
+        before = {slot for slot in begun if ends.low < slot <= ends.high}
     max_runs = life.periods[0].schedule.get("max_runs")
     if max_runs is not None:
         must, may = _first(max_runs, must, may)

@@ -35,6 +35,8 @@ ENOUGH = 10
 class Stretch:
     """Slots that a catch-up rule left out, as it was recorded."""
 
+    revision: int
+    """Of the schedule."""
     since: int
     until: int
     count: int
@@ -44,9 +46,14 @@ class Stretch:
     Whoever reads it finds the runs of those slots, and counts the rest as left out.
     """
 
-    def within(self, slots: Iterable[int]) -> list[int]:
-        """Return the slots that lie in it."""
-        return [slot for slot in slots if self.since <= slot <= self.until]
+    def within(self, slots: Iterable[int], *, rows: Mapping[int, Item]) -> list[int]:
+        """Return the slots that lie in it; a row of another schedule between them is none."""
+        return [
+            slot
+            for slot in slots
+            if self.since <= slot <= self.until
+            and (slot not in rows or int(rows[slot]["schedule_revision"]["N"]) == self.revision)
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +87,8 @@ class Reckoning:
     """Runs whose cancel was asked for."""
     stale_stretches: frozenset[Address]
     """Stretches that were written after others had accounted for their slots."""
+    void_stretches: frozenset[Address]
+    """Stretches that were written after an edit, about slots of the schedule before it."""
     poison: Sequence[str]
     """Bodies that nobody wrote, as they were put into queues."""
     dead_letters: frozenset[str]
@@ -127,8 +136,9 @@ class Reckoning:
             if kind == "R" and "trigger" not in item:
                 slot = int(item["scheduled_at"]["N"])
                 rows[pk, int(rest.partition("#")[0])][slot] = item
-            elif kind == "M":
+            elif kind == "M" and (pk, sk) not in self.void_stretches:
                 stretch = Stretch(
+                    revision=int(item["schedule_revision"]["N"]),
                     since=int(item["since"]["N"]),
                     until=int(item["until"]["N"]),
                     count=int(item["count"]["N"]),
@@ -152,7 +162,7 @@ class Reckoning:
         for stretch in stretches:
             if not life.leaves_out:
                 yield "I10", f"{name} leaves slots out, which nobody asked for"
-            inside = stretch.within(known)
+            inside = stretch.within(known, rows=rows)
             if stretch.stale:
                 stale.update(inside)
                 continue

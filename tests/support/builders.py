@@ -170,7 +170,11 @@ def an_ending(state: str = RunState.SUCCEEDED, *, at: datetime = NINE + SECOND) 
 
 def a_stretch(since: datetime = NINE, *, count: int = 10, **fields: Any) -> Stretch:
     """Return a stretch of slots a minute apart that a catch-up rule left out."""
-    values: dict[str, Any] = {"incarnation": 1, "until": since + (count - 1) * MINUTE}
+    values: dict[str, Any] = {
+        "incarnation": 1,
+        "schedule_revision": 1,
+        "until": since + (count - 1) * MINUTE,
+    }
     return Stretch(since=since, count=count, **values | fields)
 
 

@@ -18,7 +18,7 @@ from punctual.core.jobs import CatchUp, Epoch, JobState, Policy
 from punctual.core.retry import RetryPolicy
 from punctual.core.runs import Ending, Failure, Mark, Run, RunState, Trigger
 from punctual.core.strands import REPLAYS, asked_name
-from tests.support.builders import DAY, HOUR, MINUTE, SECOND, a_job, a_run, a_run_key
+from tests.support.builders import DAY, HOUR, MINUTE, SECOND, a_job, a_run, a_run_key, a_stretch
 from tests.support.clock import NINE
 
 SLOT = NINE + MINUTE
@@ -52,6 +52,22 @@ class TestDecide:
         epochs = (Epoch(schedule_revision=1), Epoch(schedule_revision=2, since=SLOT))
 
         assert decide(started(), a_job(epochs=epochs), now=SLOT + SECOND) is Go.CALL
+
+    def test_a_slot_that_was_left_out_is_undone(self) -> None:
+        left_out = [a_stretch(NINE)]
+
+        assert decide(started(), a_job(), now=SLOT, left_out=left_out) is Go.VOID
+
+    def test_a_slot_is_carried_out_though_one_of_an_earlier_schedule_was_left_out_there(
+        self,
+    ) -> None:
+        """A visit that stood still through an edit left it out, and knew no better."""
+        epochs = (Epoch(schedule_revision=1), Epoch(schedule_revision=2, since=NINE))
+        job, run = a_job(epochs=epochs), started(schedule_revision=2)
+
+        assert decide(run, job, now=SLOT, left_out=[a_stretch(NINE)]) is Go.CALL
+        later = [a_stretch(NINE, schedule_revision=2)]
+        assert decide(run, job, now=SLOT, left_out=later) is Go.VOID
 
     def test_a_slot_after_the_pause_began_is_undone_whatever_its_attempt(self) -> None:
         job = a_job(state=JobState.PAUSED, paused_at=SLOT - SECOND)

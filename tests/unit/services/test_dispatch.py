@@ -399,6 +399,20 @@ class TestAnOutage:
         assert sum(stretch.count for stretch in stretches) == late - len(begun)
         assert not any(stretch.holds(slot) for stretch in stretches for slot in begun)
 
+    def test_a_visit_that_has_not_heard_of_an_edit_leaves_the_new_schedule_alone(
+        self, deployed: Deployment
+    ) -> None:
+        """It stood still through the edit: it takes no run of the new slots, and skips none."""
+        job = deployed.store(a_job(policy=Policy(catch_up=CatchUp.NONE)))
+        deployed.edit(a_schedule(90 * SECOND))
+        handed_over = deployed.states()
+        assert handed_over
+        deployed.at(NINE + HOUR)
+
+        deployed.make_dispatch().visit(a_due_job(job))
+
+        assert deployed.states().items() >= handed_over.items()
+
     def test_a_run_that_could_not_surely_be_taken_back_keeps_the_job_due(
         self, deployed: Deployment
     ) -> None:

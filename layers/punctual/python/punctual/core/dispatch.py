@@ -68,7 +68,10 @@ class Accounted:
     runs: frozenset[datetime] = frozenset()
     """Slots whose run has begun: they were handed over, and are not left out any more."""
     stretches: tuple[Stretch, ...] = ()
-    """Slots in these are left out for good, whatever the rule is by now."""
+    """Slots in these are left out for good, whatever the rule is by now.
+
+    All are of the job's schedule as it is: others name other slots.
+    """
 
     def leaves_out(self, slot: datetime) -> bool:
         """Say whether a slot is recorded as left out."""
@@ -114,7 +117,13 @@ def plan_visit(
     return Visit(
         job=job,
         left_out=tuple(
-            Stretch(incarnation=job.incarnation, since=slots[0], until=slots[-1], count=len(slots))
+            Stretch(
+                incarnation=job.incarnation,
+                schedule_revision=job.schedule_revision,
+                since=slots[0],
+                until=slots[-1],
+                count=len(slots),
+            )
             for slots in walk.left_out
         ),
         runs=tuple(

@@ -43,7 +43,7 @@ def decide(
     if slot is not None and not _was_called(run):
         if job.in_force(slot) != run.schedule_revision:
             return Go.VOID
-        if _paused_before(job, slot) or _holds(left_out, slot):
+        if _paused_before(job, slot) or _holds(left_out, slot, run.schedule_revision):
             return Go.VOID
     heartbeat = _silent_before(run)
     if heartbeat is not None and now > run.starts[0] + job.policy.retry.max_age:
@@ -116,8 +116,15 @@ def _paused_before(job: Job, slot: datetime) -> bool:
     return job.state is JobState.PAUSED and job.paused_at is not None and slot > job.paused_at
 
 
-def _holds(stretches: Sequence[Stretch], slot: datetime) -> bool:
-    return any(stretch.holds(slot) for stretch in stretches)
+def _holds(stretches: Sequence[Stretch], slot: datetime, schedule_revision: int) -> bool:
+    """Say whether a slot of this revision was left out.
+
+    A visit that stood still through an edit may have left out slots of the schedule before it.
+    """
+    return any(
+        stretch.schedule_revision == schedule_revision and stretch.holds(slot)
+        for stretch in stretches
+    )
 
 
 def is_owed(
@@ -146,7 +153,7 @@ def is_owed(
         and run_slot is not None
         and job.in_force(run_slot) == schedule_revision
         and not _paused_before(job, run_slot)
-        and not _holds(left_out, run_slot)
+        and not _holds(left_out, run_slot, schedule_revision)
     )
 
 

@@ -610,6 +610,8 @@ class Stretch:
     """A stretch of slots that a catch-up rule left out: one record instead of one per slot."""
 
     incarnation: int
+    schedule_revision: int
+    """Which revision of the schedule named the slots: it says nothing of those of another."""
     since: datetime
     """First slot left out."""
     until: datetime

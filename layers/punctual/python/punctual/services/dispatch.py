@@ -170,9 +170,15 @@ class Dispatch:
         Runs of them that nobody started are taken back: left out means that they do not run.
         """
         key, incarnation = plan.job.key, plan.job.incarnation
+        revision = plan.job.schedule_revision
         try:
             rows = self._rows_among(plan)
-            queued = [row for row in rows if row.state is RunState.QUEUED]
+            queued = [
+                row
+                for row in rows
+                # Those of a later schedule are no business of a visit that has not heard of it.
+                if row.state is RunState.QUEUED and row.schedule_revision <= revision
+            ]
             moved = self._runs.move(
                 [VoidQueued(key=row.key, schedule_revision=row.schedule_revision) for row in queued]
             )
@@ -186,7 +192,7 @@ class Dispatch:
         gone = {row.key for row, void in zip(queued, moved, strict=True) if void.applied}
         return Accounted(
             runs=frozenset(row.scheduled_at for row in rows if row.key not in gone),
-            stretches=tuple(stretches),
+            stretches=tuple(each for each in stretches if each.schedule_revision == revision),
         )
 
     def _rows_among(self, plan: Visit) -> list[Run]:

@@ -125,6 +125,7 @@ class Runs:
             stretch
             for stretch in self._runs.stretches(job_key, incarnation=job.incarnation)
             if _overlaps(stretch, since=since, until=until)
+            and job.in_force(stretch.since) == stretch.schedule_revision
         )
         found: list[Seen] = []
         last: str | None = None

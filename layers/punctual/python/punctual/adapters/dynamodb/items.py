@@ -362,10 +362,11 @@ def _result_from_value(value: Item) -> Result:
 
 def stretch_to_item(key: JobKey, stretch: Stretch, *, expires_at: datetime) -> dict[str, Any]:
     """Write a stretch of slots that were left out."""
-    return address(
-        keys.job_partition(key), keys.stretch_sort(stretch.incarnation, stretch.since)
-    ) | {
+    revision = stretch.schedule_revision
+    sort = keys.stretch_sort(stretch.incarnation, stretch.since, schedule_revision=revision)
+    return address(keys.job_partition(key), sort) | {
         "incarnation": number(stretch.incarnation),
+        "schedule_revision": number(revision),
         "since": instant(stretch.since),
         "until": instant(stretch.until),
         "count": number(stretch.count),
@@ -378,6 +379,7 @@ def stretch_from_item(item: Item) -> Stretch:
     """Read what `stretch_to_item` wrote."""
     return Stretch(
         incarnation=int(item["incarnation"]["N"]),
+        schedule_revision=int(item["schedule_revision"]["N"]),
         since=from_epoch_ms(int(item["since"]["N"])),
         until=from_epoch_ms(int(item["until"]["N"])),
         count=int(item["count"]["N"]),

@@ -67,9 +67,9 @@ def stretches_of_life(incarnation: int) -> str:
     return f"M#{incarnation}#"
 
 
-def stretch_sort(incarnation: int, since: datetime) -> str:
-    """Return the sort key of a stretch, by its first slot."""
-    return stretches_of_life(incarnation) + slot_name(since)
+def stretch_sort(incarnation: int, since: datetime, *, schedule_revision: int) -> str:
+    """Return the sort key of a stretch, by its first slot and the schedule that named it."""
+    return f"{stretches_of_life(incarnation)}{slot_name(since)}#{schedule_revision}"
 
 
 def request_sort(digest: str) -> str:

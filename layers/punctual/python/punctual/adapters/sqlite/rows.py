@@ -449,7 +449,7 @@ def _failure_from_record(record: Sequence[Any]) -> Failure:
 
 # Stretches that were left out, and the watch
 
-STRETCH = "json_array(incarnation, since, until, count, reason)"
+STRETCH = "json_array(incarnation, schedule_revision, since, until, count, reason)"
 
 
 def stretch_to_row(key: JobKey, stretch: Stretch, *, expires_at: datetime) -> Row:
@@ -458,6 +458,7 @@ def stretch_to_row(key: JobKey, stretch: Stretch, *, expires_at: datetime) -> Ro
         key.tenant,
         key.job_id,
         stretch.incarnation,
+        stretch.schedule_revision,
         epoch_ms(stretch.since),
         epoch_ms(stretch.until),
         stretch.count,
@@ -468,9 +469,10 @@ def stretch_to_row(key: JobKey, stretch: Stretch, *, expires_at: datetime) -> Ro
 
 def stretch_from_row(row: Row) -> Stretch:
     """Read a `STRETCH`."""
-    incarnation, since, until, count, reason = row
+    incarnation, schedule_revision, since, until, count, reason = row
     return Stretch(
         incarnation=incarnation,
+        schedule_revision=schedule_revision,
         since=from_epoch_ms(since),
         until=from_epoch_ms(until),
         count=count,

@@ -69,16 +69,17 @@ _LAST_NAME = "~"
 _DELETE = ForRows("DELETE FROM runs WHERE id IN ({rows})", width=1)
 
 _PUT_STRETCHES = ForRows(
-    "WITH new (tenant, job_id, incarnation, since, until, count, reason, expires_at) AS ({rows})"
+    "WITH new (tenant, job_id, incarnation, schedule_revision, since, until, count, reason,"
+    " expires_at) AS ({rows})"
     " INSERT OR IGNORE INTO stretches SELECT * FROM new WHERE tenant IS NOT NULL",
-    width=8,
+    width=9,
 )
 
 _FIND_STRETCHES = ForRows(
-    "WITH wanted (tenant, job_id, incarnation, since) AS ({rows})"
-    f" SELECT json_group_array({STRETCH})"
-    " FROM wanted LEFT JOIN stretches USING (tenant, job_id, incarnation, since)",
-    width=4,
+    "WITH wanted (tenant, job_id, incarnation, schedule_revision, since) AS ({rows})"
+    f" SELECT json_group_array({STRETCH}) FROM wanted"
+    " LEFT JOIN stretches USING (tenant, job_id, incarnation, schedule_revision, since)",
+    width=5,
 )
 
 _STRETCHES = (
@@ -214,7 +215,7 @@ class SqliteRunStore:
 
         def work() -> list[bool]:
             self._database.write(_PUT_STRETCHES, rows)
-            there = self._database.select_each(_FIND_STRETCHES, [row[:4] for row in rows])
+            there = self._database.select_each(_FIND_STRETCHES, [row[:5] for row in rows])
             return [
                 stretch_from_row(row) == stretch
                 for row, (_, stretch) in zip(there, stretches, strict=True)

@@ -187,7 +187,37 @@ CREATE TABLE requests (
 CREATE INDEX expiring_requests ON requests (expires_at);
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST, WHOLE_RESULTS, GATES, LOG_LINES, REQUESTS)
+STRETCHES_OF_A_SCHEDULE = """
+CREATE TABLE newer_stretches (
+    tenant TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    incarnation INTEGER NOT NULL,
+    schedule_revision INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, job_id, incarnation, since, schedule_revision)
+) WITHOUT ROWID;
+-- Which schedule named what was left out was not written down: that of its job, as far as known.
+INSERT INTO newer_stretches
+    SELECT tenant, job_id, incarnation, schedule_revision, since, until, count, reason,
+        stretches.expires_at
+    FROM stretches JOIN jobs USING (tenant, job_id, incarnation);
+DROP TABLE stretches;
+ALTER TABLE newer_stretches RENAME TO stretches;
+CREATE INDEX expiring_stretches ON stretches (expires_at);
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    FIRST,
+    WHOLE_RESULTS,
+    GATES,
+    LOG_LINES,
+    REQUESTS,
+    STRETCHES_OF_A_SCHEDULE,
+)
 """One script for each version of the file, oldest first; one that was released never changes."""
 
 

@@ -16,7 +16,7 @@ TABLES = {
     "runs": "id",
     "jobs": "id",
     "contents": "tenant, job_id, ref",
-    "stretches": "tenant, job_id, incarnation, since",
+    "stretches": "tenant, job_id, incarnation, schedule_revision, since",
     "requests": "tenant, job_id, incarnation, digest",
     "log_lines": "tenant, job_id, incarnation, name, number",
     "gates": "tenant, job_id",
