@@ -104,7 +104,7 @@ def yardstick() -> float:
 
     A machine that others use, too, takes more CPU time for the same: this tells how much more.
     """
-    client = boto3.client("dynamodb")
+    client: Any = boto3.client("dynamodb")
     client.meta.events.register(
         "before-send.dynamodb", lambda request, **_event: _Answered(request.url, b"{}")
     )
