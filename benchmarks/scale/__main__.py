@@ -21,7 +21,7 @@ from benchmarks.scale.plot import picture
 from benchmarks.scale.report import Taken, record, taken
 from benchmarks.scale.tally import Tally
 from benchmarks.scale.workloads import MAIN, WORKLOADS, Workload
-from punctual.core.instants import MILLISECOND, epoch_ms
+from punctual.core.instants import MILLISECOND, epoch_ms, from_epoch_ms
 
 BEGINS = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
 """When virtual time begins."""
@@ -44,8 +44,9 @@ def run(workload: Workload, *, seed: int) -> tuple[Cloud, Taken]:
         },
         seed=seed,
     )
-    cloud.stand(standing_jobs(workload.kinds, now=BEGINS, chance=Random(seed)))
     ends = until + workload.drain // MILLISECOND
+    chance = Random(seed)
+    cloud.stand(standing_jobs(workload.kinds, now=BEGINS, until=from_epoch_ms(ends), chance=chance))
     if workload.wall:  # its hand-over is a part of what it takes
         before = taken(cloud)
         cloud.run(until=ends)
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the workloads that were asked for, each in its turn."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("workloads", nargs="*", default=MAIN, choices=[*WORKLOADS, []])
-    parser.add_argument("--minutes", type=int, default=5, help="that count, where time goes on")
+    parser.add_argument("--minutes", type=float, default=5, help="that count, where time goes on")
     parser.add_argument(
         "--call-ms", type=float, default=TARGET.mean, help="how long targets take, on average"
     )

@@ -84,17 +84,27 @@ class Standing:
     handed_over: tuple[HandedOver, ...]
 
 
-def standing_jobs(kinds: Sequence[Kind], *, now: datetime, chance: Random) -> Iterator[Standing]:
+def standing_jobs(
+    kinds: Sequence[Kind], *, now: datetime, until: datetime, chance: Random
+) -> Iterator[Standing]:
     """Yield every job as it stands at `now`, as if its dispatchers had always been at work.
 
     A visit hands over up to ten slots; jobs are anywhere between two visits, evenly.
+
+    Args:
+        kinds: Which jobs there are.
+        now: The beginning.
+        until: The end: what was handed over for later is left out, as nobody gets to see it.
+        chance: Decides how far each job is.
     """
     for kind in kinds:
         for place in range(kind.count):
-            yield _standing(kind, place, now=now, chance=chance)
+            yield _standing(kind, place, now=now, until=until, chance=chance)
 
 
-def _standing(kind: Kind, place: int, *, now: datetime, chance: Random) -> Standing:
+def _standing(
+    kind: Kind, place: int, *, now: datetime, until: datetime, chance: Random
+) -> Standing:
     key = JobKey(f"tenant-{place % TENANTS}", f"{kind.name}-{place}")
     content = Content(target=HttpTarget(url=f"https://hooks.example.com/{key.job_id}"))
     first = now + kind.first_slot(place)
@@ -122,7 +132,7 @@ def _standing(kind: Kind, place: int, *, now: datetime, chance: Random) -> Stand
     }
     return Standing(
         items=(job_to_item(job), stored),
-        handed_over=tuple(_handed_over(job, slot, chance) for slot in slots),
+        handed_over=tuple(_handed_over(job, slot, chance) for slot in slots if slot <= until),
     )
 
 

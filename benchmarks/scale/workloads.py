@@ -49,7 +49,7 @@ class Workload:
     """The first slots that count."""
     until: timedelta
     """The first slots that do not count any more."""
-    drain: timedelta = 30 * SECOND
+    drain: timedelta
     """How long is waited for the last run."""
     tick_delays: Mapping[timedelta, timedelta | None] = field(default_factory=dict)
     """How late the ticks of some minutes are; None for one that never comes."""
@@ -60,7 +60,7 @@ class Workload:
         """Return how many runs are due in the time that counts."""
         return sum(kind.slots_between(self.since, self.until) for kind in self.kinds)
 
-    def over(self, minutes: int) -> "Workload":
+    def over(self, minutes: float) -> "Workload":
         """Return it with so many minutes that count, unless all is due at one instant."""
         if self.wall:
             return self
@@ -111,14 +111,17 @@ def _flow(
     kinds: tuple[Kind, ...],
     deployment: Deployment,
     *,
+    warm_up: timedelta = WARM_UP,
+    drain: timedelta = 30 * SECOND,
     tick_delays: Mapping[timedelta, timedelta | None] | None = None,
 ) -> Workload:
     return Workload(
         about=about,
         kinds=kinds,
         deployment=deployment,
-        since=WARM_UP,
-        until=WARM_UP + 5 * MINUTE,
+        since=warm_up,
+        until=warm_up + 5 * MINUTE,
+        drain=drain,
         tick_delays=tick_delays or {},
     )
 
@@ -143,7 +146,7 @@ PROD = Deployment(table_writes=SETTLED_TABLE_WRITES, pollers=_as_deployed)
 WORKLOADS: Mapping[str, Workload] = {
     "steady": _flow("1,000 starts a second, as `prod` is deployed", _mix(1000), PROD),
     "lost-tick": _flow(
-        "the same, and one tick never comes", _mix(1000), PROD, tick_delays={2 * MINUTE: None}
+        "the same, and one tick never comes", _mix(1000), PROD, tick_delays={MINUTE: None}
     ),
     "burst": _wall(
         "60,000 due at one instant, in standard mode",
@@ -166,13 +169,15 @@ WORKLOADS: Mapping[str, Workload] = {
             pollers=lambda: Provisioned(least=150, most=400),
             concurrency=4000,
         ),
+        warm_up=20 * SECOND,
+        drain=5 * SECOND,
     ),
     "burst-prod": _wall("60,000 due at one instant, as `prod` is deployed", PROD),
     "lost-tick-worst": _flow(
         "one tick never comes, the one before at once and the one after as late as AWS may be",
-        _mix(1000),
+        _mix(200),
         PROD,
-        tick_delays={MINUTE: 0 * SECOND, 2 * MINUTE: None, 3 * MINUTE: LATEST_TICK},
+        tick_delays={0 * MINUTE: 0 * SECOND, MINUTE: None, 2 * MINUTE: LATEST_TICK},
     ),
     "steady-new": _flow(
         "1,000 starts a second on a table that was made today",

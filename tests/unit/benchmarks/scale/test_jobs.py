@@ -14,6 +14,8 @@ from tests.support.clock import NINE
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 
+NEVER = NINE + timedelta(days=1)
+
 PERIODS = (SECOND, 10 * SECOND, MINUTE, 5 * MINUTE, 60 * MINUTE)
 
 
@@ -23,7 +25,7 @@ def every(period: timedelta, *, count: int = 40) -> Kind:
 
 @pytest.mark.parametrize("period", PERIODS)
 def test_what_is_before_the_pointer_was_handed_over_and_nothing_else(period: timedelta) -> None:
-    for job in standing_jobs([every(period)], now=NINE, chance=Random(1)):
+    for job in standing_jobs([every(period)], now=NINE, until=NEVER, chance=Random(1)):
         pointer = due_job_from_item(job.items[0]).next_slot
         assert pointer is not None
         slots = [run_from_item(run.row).scheduled_at for run in job.handed_over]
@@ -36,10 +38,21 @@ def test_what_is_before_the_pointer_was_handed_over_and_nothing_else(period: tim
 
 @pytest.mark.parametrize("period", PERIODS)
 def test_messages_come_less_than_a_second_before_their_slots(period: timedelta) -> None:
-    for job in standing_jobs([every(period)], now=NINE, chance=Random(1)):
+    for job in standing_jobs([every(period)], now=NINE, until=NEVER, chance=Random(1)):
         for run in job.handed_over:
             ahead = epoch_ms(run_from_item(run.row).scheduled_at) - run.visible_at
             assert 0 <= ahead < 1000
+
+
+def test_what_was_handed_over_for_later_than_the_end_is_left_out() -> None:
+    until = NINE + 90 * SECOND
+    jobs = list(standing_jobs([every(MINUTE)], now=NINE, until=until, chance=Random(1)))
+
+    slots = [run_from_item(run.row).scheduled_at for job in jobs for run in job.handed_over]
+    assert slots
+    assert max(slots) <= until
+    pointers = [due_job_from_item(job.items[0]).next_slot for job in jobs]
+    assert max(pointer for pointer in pointers if pointer) > until + MINUTE
 
 
 def test_as_many_runs_are_expected_as_there_are_slots() -> None:

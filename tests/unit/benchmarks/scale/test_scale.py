@@ -29,6 +29,7 @@ def a_workload(period: timedelta = MINUTE, **fields: Any) -> Workload:
         "deployment": PROD,
         "since": 2 * MINUTE,
         "until": 4 * MINUTE,
+        "drain": 30 * SECOND,
     }
     return Workload(**values | fields)
 
