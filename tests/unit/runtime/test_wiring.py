@@ -1,5 +1,6 @@
 """What the functions run on is made once, with patience that fits their lives."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -64,16 +65,44 @@ def test_nothing_unreadable_is_buried_without_asking_for_a_queue() -> None:
     assert wiring.bury([]) == []
 
 
+@pytest.fixture
+def region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand for what Lambda says to every function, so that nobody is asked for it."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("region")
 def test_a_client_finds_its_service_without_looking_through_all_others() -> None:
     """Each is known to the finder of descriptions, or the first to need it would fail."""
     for service in SERVICES:
-        client = make_client(service, config=Config(region_name="eu-central-1"))
+        client = make_client(service, config=Config())
         assert client.meta.service_model.service_name == service
     with pytest.raises(UnknownServiceError):
-        make_client("ec2", config=Config(region_name="eu-central-1"))
+        make_client("ec2", config=Config())
 
 
+@pytest.mark.usefixtures("region")
 def test_whoever_is_asked_is_told_who_asks() -> None:
-    client = make_client("sqs", config=Config(region_name="eu-central-1"))
+    client = make_client("sqs", config=Config())
 
     assert client.meta.config.user_agent.startswith("Punctual ")
+
+
+def test_what_http_needs_is_imported_before_the_first_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever waits for a slot has time for it; whoever calls has none."""
+    imported: list[str] = []
+    monkeypatch.setattr(wiring, "import_module", imported.append)
+
+    wiring.targets.__wrapped__()
+    for thread in threading.enumerate():
+        if thread.name == "imports":
+            thread.join()
+
+    assert imported == ["punctual.adapters.targets.every"]
