@@ -51,7 +51,7 @@ CALLBACK_MUTANTS = (
     ),
     _broken(
         "every-report-stands",
-        "a report is accepted whatever the run says of the attempt by then",
+        "a report is accepted whether or not the store took it",
         CALLBACKS,
         "        if moved.failed:\n"
         '            raise StoreUnavailable("the store gave no answer")\n'
@@ -59,7 +59,7 @@ CALLBACK_MUTANTS = (
         "        if not moved.applied or run is None:\n"
         "            raise _over()\n"
         "        return run\n",
-        "        return caller.run if moved.failed else moved.run or caller.run\n",
+        "        return after(move, caller.run) or caller.run\n",
     ),
     _broken(
         "repeated-report-is-refused",
@@ -75,11 +75,21 @@ CALLBACK_MUTANTS = (
         "            self._watch(run, at=retry_look(settlement.retry_at))\n",
         "            pass\n",
     ),
-    _broken(
+    Mutant(
         "acceptance-unwatched",
-        "what was accepted awaits its report without a watch row",
-        EXECUTE,
-        "            if isinstance(settlement, Hold)\n        }\n",
-        "            if False\n        }\n",
+        "the message about what was accepted goes, without a watch row",
+        (
+            Edit(
+                EXECUTE,
+                "            if isinstance(settlement, Hold)\n        }\n",
+                "            if False\n        }\n",
+            ),
+            Edit(
+                EXECUTE,
+                "                if run.key in watched:\n",
+                "                if run.key in watched or isinstance(settlement, Hold):\n",
+            ),
+        ),
+        first=REPORTING_FROM,
     ),
 )

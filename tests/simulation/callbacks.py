@@ -97,6 +97,8 @@ class Workers:
     trace: Trace
     api: Callable[[Json, Worker, Callable[[Ended], None]], None]
     fail: Callable[[str, str], None]
+    started_at: Callable[[str, int], int | None] = lambda _run, _attempt: None
+    """When an attempt of a run began; None for one that has not."""
     all: list[Worker] = field(default_factory=list)
     serves: dict[Invocation, Worker] = field(default_factory=dict)
     """Whose report an invocation of the API carries out."""
@@ -213,16 +215,30 @@ class Workers:
     def _report(self, worker: Worker, what: str, body: Json) -> int | None:
         """Report until there is an answer; return its status, None when there never is one."""
         for tried in range(TRIES):
+            sent_at = self.loop.now
             response = self._send(worker, what, body)
             status = None if response is None else response["statusCode"]
             self.trace.add("target", f"{what} of {worker.run}/{worker.attempt}: {status}")
             if response is not None and status != UNAVAILABLE:
+                self._check_current(worker, what, status, sent_at=sent_at)
                 if status == UNAUTHENTICATED:
                     self.fail("I0", f"{worker.run} does not know attempt {worker.attempt}")
                 self._told: Json = json.loads(response.get("body") or "{}")
                 return status
             self._sleep(self.dice.between(300, 3000, "again", worker.run, worker.attempt, tried))
         return None
+
+    def _check_current(
+        self, worker: Worker, what: str, status: int | None, *, sent_at: int
+    ) -> None:
+        """No word of an attempt counts that was followed by another; a failure may be repeated."""
+        followed_at = self.started_at(worker.run, worker.attempt + 1)
+        if status == 200 and what != "fail" and followed_at is not None and followed_at < sent_at:
+            self.fail(
+                "I2",
+                f"the {what} of attempt {worker.attempt} of {worker.run} was accepted, though "
+                "another attempt had begun",
+            )
 
     def _send(self, worker: Worker, what: str, body: Json) -> Json | None:
         self._requests += 1

@@ -132,6 +132,11 @@ class Checker:
             self.violation = Violation(invariant, self.loop.now, story)
             self.trace.add("checker", f"✗ {self.violation}")
 
+    def started_at(self, run: str, attempt: int) -> int | None:
+        """Return when an attempt of a run began; None for one that has not."""
+        started = self._starts.get((run, attempt))
+        return None if started is None else started.started_at
+
     # What the table sees
 
     def item_written(self, address: Address, before: Item | None, after: Item | None) -> None:
@@ -187,19 +192,41 @@ class Checker:
             self._check_watched(address, after)
             goes_on = max(self._goes_on_by.get(address, 0), _goes_on_at(after))
             self._goes_on_by[address] = goes_on
+            self._check_wait(address, before, after)
         elif "ttl" not in after:
             self.fail("I9", f"{run} has ended and will never be forgotten")
         self._note_start(address, before, after)
 
+    def _check_wait(self, address: Address, before: Item | None, after: Item) -> None:
+        """A target that reports its failure has no message: its run's look must come in time."""
+        if _state(after) != "retrying" or before is None or _state(before) != "running":
+            return
+        writer = self.writer.invocation
+        if writer not in self.workers.serves:
+            return
+        looked_at = min(self._watched.get(address, {}), default=None)
+        bound = int(after["retry_at"]["N"]) + LOOKED_AT_WITHIN + 2 * self.scenario.skew
+        if looked_at is None or looked_at > bound:
+            self.fail("I7", f"{name_of(address)} awaits a retry, and nobody looks at it in time")
+
     def _check_holder(self, address: Address, before: Item, after: Item | None) -> None:
         """Nobody may touch a run that a process works on, but to ask that process to stop."""
-        if after is not None and after.get("owner") == before["owner"]:
+        stays = after is not None and after.get("owner") == before["owner"]
+        if stays and after is not None and after["lease_until"] == before["lease_until"]:
             return
         holder = self._attempts.get((address, before["owner"]["S"]))
         if holder is None:
             return
         writer = self.writer.invocation if self.writer is not None else None
         if self.workers.speaks_for(writer, name_of(address), holder.number):
+            return
+        if stays:
+            if writer is not holder.invocation:
+                self.fail(
+                    "I2",
+                    f"the lease of attempt {holder.number} of {name_of(address)} was moved by "
+                    f"{self.writer.name}, which speaks for another",
+                )
             return
         if _is_word_of_an_attempt(after) and writer is not holder.invocation:
             self.fail(

@@ -221,6 +221,7 @@ class World:
             trace=self.trace,
             api=self._report_to_api,
             fail=self.checker.fail,
+            started_at=self.checker.started_at,
         )
         self.checker.workers = self.workers
         self.server.accept = self.workers.accept
