@@ -117,5 +117,5 @@ def _measure(more: Mapping[str, str]) -> Iterator[Json]:
 
 def _begin(code: str, environment: Mapping[str, str]) -> Beginning:
     command = [sys.executable, "-c", _ALONE + code + _REPORT]
-    result = subprocess.run(command, check=True, capture_output=True, env=environment)
+    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
     return Beginning(*json.loads(result.stdout))
