@@ -262,7 +262,7 @@ MUTANTS = (
     Mutant(
         "left-out-is-called",
         "an executor does not look whether the slot was left out",
-        _in("core.execution", (" or _holds(left_out, slot, run.schedule_revision):", ":")),
+        _in("core.execution", (" and was_left_out(run, left_out):", " and False:")),
     ),
     Mutant(
         "paused-is-called",

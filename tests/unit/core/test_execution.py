@@ -58,6 +58,11 @@ class TestDecide:
 
         assert decide(started(), a_job(), now=SLOT, left_out=left_out) is Go.VOID
 
+    def test_a_slot_that_was_left_out_is_undone_though_its_job_was_deleted_since(self) -> None:
+        deleted = a_job(state=JobState.DELETED)
+
+        assert decide(started(), deleted, now=SLOT, left_out=[a_stretch(NINE)]) is Go.VOID
+
     def test_a_slot_is_carried_out_though_one_of_an_earlier_schedule_was_left_out_there(
         self,
     ) -> None:

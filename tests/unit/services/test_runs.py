@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from punctual.core.errors import Conflict, RunNotFound, StoreUnavailable
+from punctual.core.jobs import CatchUp, Policy
 from punctual.core.runs import (
     Cancel,
     Ending,
@@ -29,7 +30,17 @@ from punctual.services.runs import (
     Runs,
     Stage,
 )
-from tests.support.builders import MINUTE, SECOND, a_failure, a_job, a_job_key, a_run, a_run_key
+from tests.support.builders import (
+    HOUR,
+    MINUTE,
+    SECOND,
+    a_failure,
+    a_job,
+    a_job_key,
+    a_run,
+    a_run_key,
+    a_stretch,
+)
 from tests.support.clock import NINE, FakeClock
 from tests.support.embedded_engine import memory_engine
 from tests.support.engines import Engine
@@ -137,6 +148,20 @@ def test_a_run_that_is_taken_back_while_it_is_cancelled_is_gone(engine: Engine) 
 
     with pytest.raises(RunNotFound):
         runs_over(engine, store).cancel(KEY)
+
+
+def test_a_run_whose_slot_was_left_out_is_not_cancelled_beside_that(tmp_path: Path) -> None:
+    """Its row came late, from a visit that stood still; one slot has one record."""
+    with memory_engine(FakeClock(), tmp_path) as engine:
+        assert isinstance(engine.clock, FakeClock)
+        job = a_job(policy=Policy(catch_up=CatchUp.NONE))
+        engine.jobs.create(job)
+        engine.runs.put_stretches([(job.key, a_stretch(NINE))])
+        engine.runs.insert([a_run()])
+        engine.clock.advance(HOUR)
+
+        with pytest.raises(Conflict, match="left out"):
+            runs_over(engine).cancel(KEY)
 
 
 def test_a_run_whose_executor_died_is_cancelled_at_once(engine: Engine) -> None:

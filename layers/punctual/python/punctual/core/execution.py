@@ -36,15 +36,16 @@ def decide(
     Returns:
         `Go.CALL`, `Go.VOID` for a run that should not have been handed over, or the outcome.
     """
+    # A run that failed once was called: that cannot be undone, so it goes on to its outcome.
+    slot = None if _was_called(run) else run.key.slot
+    if slot is not None and was_left_out(run, left_out):
+        return Go.VOID
     if job is None or is_gone(job, run.key.incarnation):
         return Ending(state=RunState.CANCELLED, at=now, reason="deleted")
-    slot = run.key.slot
-    # A run that failed once was called: that cannot be undone, so it goes on to its outcome.
-    if slot is not None and not _was_called(run):
-        if job.in_force(slot) != run.schedule_revision:
-            return Go.VOID
-        if _paused_before(job, slot) or _holds(left_out, slot, run.schedule_revision):
-            return Go.VOID
+    if slot is not None and (
+        job.in_force(slot) != run.schedule_revision or _paused_before(job, slot)
+    ):
+        return Go.VOID
     heartbeat = _silent_before(run)
     if heartbeat is not None and now > run.starts[0] + job.policy.retry.max_age:
         return Ending(state=RunState.TIMED_OUT, at=now, error=silence(heartbeat))
@@ -94,6 +95,12 @@ def may_be_left_out(run: Run, job: Job | None, *, now: datetime) -> bool:
         return False  # a job that was changed may have had another rule before
     # Half of what makes a slot late, since the clock of the visit may be another one.
     return now > slot + LATE_AFTER / 2 or (job.resumed_at is not None and slot <= job.resumed_at)
+
+
+def was_left_out(run: Run, stretches: Sequence[Stretch]) -> bool:
+    """Say whether a run's slot was left out, by the stretches of its job's life."""
+    slot = run.key.slot
+    return slot is not None and _holds(stretches, slot, run.schedule_revision)
 
 
 def time_for_call(run: Run, job: Job, *, now: datetime) -> timedelta:

@@ -367,7 +367,7 @@ class Execute:
         settlements: list[tuple[_Attempt, _Settlement]] = []
         wanted: list[_Attempt] = []
         for attempt in attempts:
-            stretches = left_out.get(attempt.run.key.job, ())
+            stretches = left_out.get((attempt.run.key.job, attempt.run.key.incarnation), ())
             decision = decide(attempt.run, attempt.job, now=now, left_out=stretches)
             if decision is Go.CALL:
                 wanted.append(attempt)
@@ -405,8 +405,10 @@ class Execute:
                 attempt.call_at = admission.at
             yield attempt, admission
 
-    def _read_stretches(self, attempts: Sequence[_Attempt]) -> Mapping[JobKey, Sequence[Stretch]]:
-        """Read what was left out of the jobs whose runs are late, where a rule leaves slots out."""
+    def _read_stretches(
+        self, attempts: Sequence[_Attempt]
+    ) -> Mapping[tuple[JobKey, int], Sequence[Stretch]]:
+        """Read what was left out of the lives whose runs are late, where a rule does that."""
         now = self._clock.now()
         lives = {
             (attempt.run.key.job, attempt.run.key.incarnation)
@@ -414,7 +416,8 @@ class Execute:
             if may_be_left_out(attempt.run, attempt.job, now=now)
         }
         return {
-            key: self._runs.stretches(key, incarnation=incarnation) for key, incarnation in lives
+            (key, incarnation): self._runs.stretches(key, incarnation=incarnation)
+            for key, incarnation in lives
         }
 
     def _read_contents(self, refs: Sequence[tuple[JobKey, str]]) -> Mapping[str, Content]:

@@ -9,6 +9,7 @@ from itertools import islice
 
 from punctual.core.dispatch import TICK, queued_run
 from punctual.core.errors import Conflict, JobNotFound, NotFound, RunNotFound, StoreUnavailable
+from punctual.core.execution import may_be_left_out, was_left_out
 from punctual.core.identity import JobKey, RunKey, slot_name
 from punctual.core.jobs import Job, JobState
 from punctual.core.log_lines import told
@@ -198,6 +199,8 @@ class Runs:
                 raise Conflict("the run is not handed over yet: nothing is there to be cancelled")
             if seen.run.state.terminal and not is_ours:
                 raise Conflict(f"the run has ended: {seen.stage}")
+            if self._is_left_out(seen.run, now=now):
+                raise Conflict("the slot was left out: its run never starts, and is not kept")
             move = cancellation(seen.run, now=now)
             if move is None:
                 return seen
@@ -206,6 +209,19 @@ class Runs:
                 raise StoreUnavailable("the store gave no answer")
             is_ours = is_ours or moved.applied or _was_cancelled_at(moved.run, now)
         raise Conflict("the run moves on all the time: try again")
+
+    def _is_left_out(self, run: Run, *, now: datetime) -> bool:
+        """Say whether a catch-up rule left a slot out whose row was written too late.
+
+        It is recorded as left out; cancelled, it would be recorded twice.
+        """
+        if run.state is not RunState.QUEUED:
+            return False
+        key = run.key
+        job = self._jobs.read([key.job]).get(key.job)
+        if not may_be_left_out(run, job, now=now):
+            return False
+        return was_left_out(run, self._runs.stretches(key.job, incarnation=key.incarnation))
 
     def _newest_first(
         self,
