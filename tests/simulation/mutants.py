@@ -273,13 +273,15 @@ MUTANTS = (
                 "if job.state is JobState.PAUSED:\n            return Ending",
                 "if False:\n            return Ending",
             ),
-            ("if _paused_before(job, slot) or", "if"),
+            (" or _paused_before(job, slot)\n", "\n"),
         ),
     ),
     Mutant(
         "old-schedule-is-called",
         "an executor does not ask which schedule is in force at the slot",
-        _in("core.execution", ("if job.in_force(slot) != run.schedule_revision:", "if False:")),
+        _in(
+            "core.execution", ("job.in_force(slot) != run.schedule_revision or _paused", "_paused")
+        ),
     ),
     Mutant(
         "called-early",
@@ -594,7 +596,9 @@ MUTANTS = (
         "withdrawn-comes-back",
         "the watch brings back what an edit took away",
         _in("core.execution", ("        and job.in_force(run_slot) == schedule_revision\n", ""))
-        + _in("core.execution", ("if job.in_force(slot) != run.schedule_revision:", "if False:")),
+        + _in(
+            "core.execution", ("job.in_force(slot) != run.schedule_revision or _paused", "_paused")
+        ),
     ),
     # What users do
     Mutant(
