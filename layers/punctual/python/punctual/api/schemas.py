@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -32,7 +33,7 @@ from punctual.api.aws_targets import (
     SqsBody,
     StepFunctionsBody,
 )
-from punctual.api.fields import Body, Text, wrong, wrong_fields
+from punctual.api.fields import Body, Text, anew, wrong, wrong_fields
 from punctual.api.limits import LimitBodies
 from punctual.core.addresses import URL_MAX, check_url
 from punctual.core.calls import header_refusal
@@ -291,7 +292,7 @@ class ScheduleBody(Body):
     """No slot after it; the instant itself may be one."""
     max_runs: RunCount | None = None
     """The most slots, missed and skipped ones included."""
-    exclude: Annotated[list[Exclusion], Field(max_length=EXCLUSIONS_MAX)] = Field(default=[])
+    exclude: Annotated[list[Exclusion], Field(max_length=EXCLUSIONS_MAX)] = anew([])
     """Dates in the time zone, and instants, that are no slots."""
     spread_seconds: Annotated[float, Field(ge=0, le=SPREAD_MAX // SECOND)] = 0
     """Each slot is shifted by a fixed part of this, which differs from job to job."""
@@ -311,13 +312,18 @@ class ScheduleBody(Body):
         if errors:
             raise wrong_fields(errors)
         try:
-            check(self.to_domain())
+            check(self.domain)
         except InvalidSchedule as error:
             raise wrong_fields([(schedule_place(error), str(error))]) from None
         return self
 
     def to_domain(self) -> Schedule:
         """Return the schedule, without what only its job knows."""
+        return self.domain
+
+    @cached_property
+    def domain(self) -> Schedule:
+        """The schedule, made once: to be checked, and to be stored."""
         return Schedule(
             rule=self._rule(),
             start_at=self.start_at,
@@ -364,16 +370,14 @@ class HttpBody(Body):
     ]
     """In the cloud https, and no address that is not public."""
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "POST"
-    headers: Headers = Field(default={})
+    headers: Headers = anew({})
     body: Any = None
     """Any JSON; a string is sent as it is."""
     secret_arn: SecretArn | None = None
     """A secret that is sent as `Authorization: Bearer`, or in the header that it names itself."""
     signing_secret_arn: SecretArn | None = None
     """A secret that each call is signed with, as Standard Webhooks has it: `whsec_…`."""
-    success_codes: Annotated[list[SuccessCode], Field(min_length=1, max_length=20)] = Field(
-        default=["2xx"]
-    )
+    success_codes: Annotated[list[SuccessCode], Field(min_length=1, max_length=20)] = anew(["2xx"])
     """Status codes (`204`) and classes (`2xx`) that count as success."""
     completion: Literal["response", "callback"] = "response"
     """`response`: the answer is the outcome; `callback`: it only accepts the work, and the outcome
@@ -509,9 +513,9 @@ class JobBody(Body):
     """What becomes of a run while another one of the job goes on."""
     delivery: Literal["at_least_once", "at_most_once"] = "at_least_once"
     """Whether another attempt follows one whose executor died in the middle of the call."""
-    limits: LimitBodies = Field(default=[])
+    limits: LimitBodies = anew([])
     """What the job's runs wait for, each for all of them, before they are called."""
-    tags: Tags = Field(default={})
+    tags: Tags = anew({})
     """Names and values to find jobs by; a name holds no colon."""
     state: ReadOnly = None
     pause: ReadOnly = None
@@ -532,7 +536,7 @@ class JobBody(Body):
 
     @model_validator(mode="after")
     def _storable(self) -> Self:
-        content = self._content()
+        content = self.content
         if _is_long(content) and len(content_to_text(content).encode()) > CONTENT_BYTES_MAX:
             detail = f"takes up more than {CONTENT_BYTES_MAX} bytes, headers and tags included"
             raise wrong_fields([(_place_of(content.target), detail)])
@@ -555,10 +559,12 @@ class JobBody(Body):
                 delivery=Delivery(self.delivery),
                 limits=tuple(limit.to_domain() for limit in self.limits),
             ),
-            content=self._content(),
+            content=self.content,
         )
 
-    def _content(self) -> Content:
+    @cached_property
+    def content(self) -> Content:
+        """What only the call needs, made once: to be measured, and to be stored."""
         return Content(target=self.target.to_domain(), tags=tuple(self.tags.items()))
 
 
@@ -612,5 +618,6 @@ def schedule_place(error: InvalidSchedule) -> tuple[str, ...]:
     return tuple(steps[1:] if steps[0] == "schedule" else steps)
 
 
+@lru_cache(maxsize=1024)  # few are in use, and each job has seven
 def _duration(seconds: float) -> timedelta:
     return timedelta(milliseconds=round(seconds * 1000))

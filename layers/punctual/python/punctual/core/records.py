@@ -130,6 +130,7 @@ def policy_from_text(text: str) -> Policy:
         raise UnreadableRecord(f"not a policy: {text[:200]!r}") from error
 
 
+@lru_cache(maxsize=TEXTS_REMEMBERED // 8)
 def content_to_text(content: Content) -> str:
     """Write a content: `{"target":{"type":"http","url":"https://…"},"tags":[["team","a"]]}`."""
     record: dict[str, Any] = {"target": _target_to_record(content.target)}
