@@ -8,7 +8,7 @@ import pytest
 from punctual.core.calls import Answer
 from punctual.core.runs import RunState
 from punctual.local import executor
-from punctual.local.executor import GLANCE, ExecutorThread
+from punctual.local.executor import GLANCE, MOMENT, ExecutorThread
 from tests.support.builders import MINUTE, SECOND, TICK
 from tests.support.clock import NINE
 from tests.unit.local.parts import PATIENCE, Parts, parts
@@ -48,8 +48,8 @@ def test_a_run_starts_at_its_slot_and_never_before(host: Parts, thread: Executor
     key = host.create("report", at=NINE + SECOND)
     thread.start()
 
-    for wait in (500 * TICK, TICK):
-        host.clock.set(NINE + SECOND - wait)
+    for left, wait in ((500 * TICK, 499 * TICK), (TICK, MOMENT)):
+        host.clock.set(NINE + SECOND - left)
         host.targets.wake()
         host.targets.wait_until_it_waits(wait)
     assert host.targets.launched == []
@@ -82,7 +82,7 @@ def test_it_waits_to_the_millisecond_but_looks_at_the_clock_every_second(
     """A clock that was set, or a machine that slept, keeps no run waiting for longer."""
     host.create("soon", at=NINE + 250 * TICK)
     thread.start()
-    host.targets.wait_until_it_waits(250 * TICK)
+    host.targets.wait_until_it_waits(249 * TICK)
 
     host.clock.set(NINE - MINUTE)
     host.targets.wake()

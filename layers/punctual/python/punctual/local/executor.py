@@ -23,6 +23,12 @@ GLANCE = timedelta(seconds=1)
 """How long the thread waits at most before it looks at the clock: one that was set, or a machine
 that slept, must not keep a run waiting. New messages and answers wake it at once."""
 
+LATE = timedelta(milliseconds=1)
+"""How late a wait may end: the clock tells whole milliseconds, and so do a loop's timers. So it
+ends that much before the instant, and the thread looks at the clock each `MOMENT` from then on."""
+
+MOMENT = timedelta(microseconds=250)
+
 
 class LocalQueue(Protocol):
     """What the thread needs of the engine's queue."""
@@ -97,7 +103,12 @@ class ExecutorThread(threading.Thread):
         if self._execute.busy >= HELD_MAX:
             return GLANCE
         upcoming = self._queue.next_at()
-        return GLANCE if upcoming is None else min(upcoming - self._clock.now(), GLANCE)
+        if upcoming is None:
+            return GLANCE
+        left = upcoming - self._clock.now()
+        if left <= timedelta(0):
+            return timedelta(0)
+        return min(max(left - LATE, MOMENT), GLANCE)
 
     def _show(self, handled: Handled) -> None:
         self._terminal.runs(*handled.ended, *handled.retrying, *handled.held)

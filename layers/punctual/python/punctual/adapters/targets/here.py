@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from punctual.adapters.targets.aws.carrier import AwsCarrier
@@ -32,6 +32,9 @@ except ImportError:  # an extra, which is not there for every platform
 SLICE = 0.005
 """Seconds that the network gets at least where more runs are due than were started: about what it
 took to start these."""
+
+TIMER_TICK = 0.001
+"""What the timers of the faster loop count in, in seconds; shorter waits are slept through."""
 
 GATHERING = 0.002
 """Seconds in which other calls that are going on may end with the first one, to be written down in
@@ -108,7 +111,8 @@ class TargetsHere:
         seconds = wait.total_seconds() or SLICE
         if self._woken or self._ended:
             seconds = 0
-        end = self._loop.call_later(seconds, self._loop.stop)
+        is_nap = 0 < seconds < TIMER_TICK
+        end = self._loop.call_later(0 if is_nap else seconds, self._loop.stop)
         self._is_collecting = True
         try:
             self._loop.run_forever()
@@ -117,6 +121,8 @@ class TargetsHere:
             for handle in (end, self._gathering):
                 if handle is not None:
                     handle.cancel()
+        if is_nap and not self._ended:
+            sleep(seconds)
         ended, self._ended = self._ended, []
         return ended
 
