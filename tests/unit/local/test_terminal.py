@@ -2,12 +2,16 @@
 
 import io
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from punctual.core.calls import CallError
 from punctual.core.runs import Run, RunState
-from punctual.local.terminal import LINES_AT_ONCE, WAITING_MAX, Terminal, line
+from punctual.local import terminal
+from punctual.local.terminal import LINES_A_SECOND, WAITING_MAX, Terminal, line
 from tests.support.builders import a_failure, a_result, a_run
 from tests.support.clock import NINE
 
@@ -22,12 +26,14 @@ def an_ended(state: str = RunState.SUCCEEDED, **fields: Any) -> Run:
     return a_run(state=state, **times | fields)
 
 
-def printed(*runs: Run) -> list[str]:
+def printed(*parts: Sequence[Run]) -> list[str]:
+    """Return what is printed of runs that end part by part."""
     out = io.StringIO()
-    terminal = Terminal(out)
-    terminal.start()
-    terminal.runs(*runs)
-    terminal.finish(within=10)
+    opened = Terminal(out)
+    opened.start()
+    for runs in parts:
+        opened.runs(*runs)
+    opened.finish(within=10)
     return out.getvalue().splitlines()
 
 
@@ -77,11 +83,15 @@ def test_a_run_that_is_tried_again_is_told_with_its_wait() -> None:
     )
 
 
-def test_of_thousands_that_end_together_a_hundred_are_told() -> None:
-    lines = printed(*[an_ended()] * (LINES_AT_ONCE + 900))
+def test_of_thousands_that_end_in_a_second_some_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([7.0, 7.9, 8.1])
+    monkeypatch.setattr(terminal, "monotonic", lambda: next(seconds))
+    run = an_ended()
 
-    assert len(lines) == LINES_AT_ONCE + 1
-    assert lines[-1] == "… and 900 more runs in the same moment"
+    lines = printed([run] * (LINES_A_SECOND - 1), [run] * 901, [run])
+
+    assert len(lines) == LINES_A_SECOND + 2
+    assert lines[-2:] == ["… and 900 more runs in the same moment", line(run)]
 
 
 def test_nothing_to_tell_is_no_line() -> None:

@@ -3,12 +3,14 @@
 import sys
 import threading
 from queue import Full, Queue
+from time import monotonic
 from typing import TextIO
 
 from punctual.core.runs import Run, RunState
 
-LINES_AT_ONCE = 100
-"""Of more runs that end together the rest is summed up: a terminal takes no thousands a second."""
+LINES_A_SECOND = 500
+"""Of more runs that end in one second the rest is summed up: a terminal takes no thousands, and to
+write a line costs a run a twentieth of its time."""
 
 WAITING_MAX = 1_000
 """Blocks of lines that wait for a slow terminal; what comes beyond them is only counted."""
@@ -23,6 +25,8 @@ class Terminal(threading.Thread):
         self._out = out
         self._waiting: Queue[str | None] = Queue(WAITING_MAX)
         self._lost = 0
+        self._second = 0
+        self._left = LINES_A_SECOND
 
     def say(self, *lines: str) -> None:
         """Print lines as a whole, so that those of several threads never mix."""
@@ -35,9 +39,13 @@ class Terminal(threading.Thread):
 
     def runs(self, *runs: Run) -> None:
         """Print what became of runs."""
-        lines = [line(run) for run in runs[:LINES_AT_ONCE]]
-        if len(runs) > LINES_AT_ONCE:
-            lines.append(f"… and {len(runs) - LINES_AT_ONCE} more runs in the same moment")
+        second = int(monotonic())
+        if second != self._second:
+            self._second, self._left = second, LINES_A_SECOND
+        lines = [line(run) for run in runs[: self._left]]
+        self._left -= len(lines)
+        if len(runs) > len(lines):
+            lines.append(f"… and {len(runs) - len(lines)} more runs in the same moment")
         self.say(*lines)
 
     def finish(self, *, within: float) -> None:
