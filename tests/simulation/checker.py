@@ -105,8 +105,8 @@ class Checker:
         """Runs that an invocation has noted down to be looked at, and the minute of its row."""
         self._goes_on_by: dict[Address, int] = {}
         """When a run could go on at the latest, by all that its row has ever said."""
-        self._taken_back: set[tuple[Invocation, Address]] = set()
-        """Who removed the row of which run: a late visit may put it there again."""
+        self._inserted_at: dict[Address, int] = {}
+        """When the row of a run came to be: again, where a late visit wrote what was taken back."""
         self._attempts: dict[tuple[Address, str], Attempt] = {}
         self._starts: dict[tuple[str, int], Attempt] = {}
         self._open: dict[int, Called] = {}
@@ -164,6 +164,7 @@ class Checker:
         now = self.loop.now
         if before is None:
             self._counted["runs"] += 1
+            self._inserted_at[address] = now
         if before is not None and _state(before) not in OPEN:
             if after is None:
                 if int(before["ttl"]["N"]) * 1000 > now:
@@ -176,8 +177,6 @@ class Checker:
         if before is not None and _state(before) == "running":
             self._check_holder(address, before, after)
         if after is None:
-            if self.writer is not None:  # it did not just expire
-                self._taken_back.add((self.writer.invocation, address))
             return
         if before is not None:
             was, is_ = int(before["attempt"]["N"]), int(after["attempt"]["N"])
@@ -368,8 +367,10 @@ class Checker:
             return
         address = (f"J#{tenant}#{job_id}", f"R#{incarnation}#{name}")
         row = self.table.items.get(address)
-        if row is None or _state(row) not in OPEN or (invocation, address) in self._taken_back:
+        if row is None or _state(row) not in OPEN:
             return
+        if self._inserted_at[address] > invocation.began_at:
+            return  # it may have found no row
         now = self.loop.now
         goes_on = max(now, _goes_on_at(row))
         looked_at = min(self._watched.get(address, {}), default=None)
