@@ -169,8 +169,8 @@ WORKLOADS: Mapping[str, Workload] = {
             pollers=lambda: Provisioned(least=150, most=400),
             concurrency=4000,
         ),
-        warm_up=20 * SECOND,
-        drain=5 * SECOND,
+        warm_up=12 * SECOND,
+        drain=3 * SECOND,
     ),
     "burst-prod": _wall("60,000 due at one instant, as `prod` is deployed", PROD),
     "lost-tick-worst": _flow(
