@@ -113,7 +113,7 @@ def _time_panel(
     most = nice_above(max(point[key] for point in backlog for key, _, _ in lines))
     begins, ends = backlog[0]["second"], backlog[-1]["second"]
     unit, seconds = ("minutes", 60) if ends > LONG else ("seconds", 1)
-    step = nice_above((ends - begins) / seconds / 6)
+    step = nice_above((ends - begins) / seconds / 6, times=(1, 2, 5, 10))
     return Panel(
         title=title,
         across=Axis(
@@ -134,12 +134,12 @@ def _time_panel(
     )
 
 
-def nice_above(value: float) -> float:
-    """Return the least of 1, 2, 4, 5, 6, 8 times a power of ten that is not below a value."""
+def nice_above(value: float, *, times: Sequence[int] = (1, 2, 4, 5, 6, 8, 10)) -> float:
+    """Return the least of some multiples of a power of ten that is not below a value."""
     if value <= 0:
         return 1.0
     decade = 10.0 ** math.floor(math.log10(value))
-    return next(decade * times for times in (1, 2, 4, 5, 6, 8, 10) if decade * times >= value)
+    return next(decade * number for number in times if decade * number >= value)
 
 
 def draw(title: str, panels: Sequence[Panel]) -> str:

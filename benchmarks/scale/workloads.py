@@ -146,7 +146,10 @@ PROD = Deployment(table_writes=SETTLED_TABLE_WRITES, pollers=_as_deployed)
 WORKLOADS: Mapping[str, Workload] = {
     "steady": _flow("1,000 starts a second, as `prod` is deployed", _mix(1000), PROD),
     "lost-tick": _flow(
-        "the same, and one tick never comes", _mix(1000), PROD, tick_delays={MINUTE: None}
+        "1,000 starts a second, and one tick never comes",
+        _mix(1000),
+        PROD,
+        tick_delays={MINUTE: None},
     ),
     "burst": _wall(
         "60,000 due at one instant, in standard mode",
