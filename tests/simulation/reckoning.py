@@ -187,7 +187,7 @@ class Reckoning:
                 yield "I10", f"{name}: the run of {_time(slot)} is {state} for ever"
             elif slot not in known and not self._is_cancelled(life, row) and not _has_died(row):
                 yield "I10", f"{name}: {_time(slot)} is no slot, and its run is {state}"
-            elif slot in left_out:
+            elif slot in left_out and not _has_died(row):
                 yield "I10", f"{name}: {_time(slot)} is {state}, and was left out too"
         for slot, times in left_out.items():
             if times > 1:
@@ -412,8 +412,8 @@ def _claims_at_most(slots: Sequence[int]) -> int:
 def _has_died(row: Item) -> bool:
     """Say whether a run ended by the death of its last attempt.
 
-    That is recorded even if its slot was withdrawn before it started: whether the target was called
-    is not known to anybody.
+    That is recorded even if its slot was withdrawn or left out before it started: whether the
+    target was called is not known to anybody.
     """
     return row["state"]["S"] in {"failed", "unknown"} and "finished_by" not in row
 

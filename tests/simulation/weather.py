@@ -200,8 +200,10 @@ _BEFORE: Mapping[str, tuple[Focus, ...]] = {
 }
 """Call sites that are seldom come to, and what must go wrong first for some to be called at all."""
 
-PLACES = tuple((site, fault) for site in (*SITES, *_BEFORE, *_BEFORE) for fault in Fault)
-"""Every fault at every call site, in turn; those that are seldom called come three times."""
+_SELDOM = (*_BEFORE, *_BEFORE, *("dispatch run.end",) * 3)
+
+PLACES = tuple((site, fault) for site in (*SITES, *_SELDOM) for fault in Fault)
+"""Every fault at every call site, in turn; those that are seldom called come several times."""
 
 _OUTAGE = frozenset({"run.list", "run.void", "stretch.list", "stretch.put", "stretch.read"})
 """What a dispatch asks when it leaves slots out."""
@@ -341,7 +343,7 @@ def _late_edits(dice: Dice) -> Weather:
     )
     if dice.chance(0.4, "decided before"):
         focuses = (
-            Focus(site="api job.put", fault=Fault.FROZEN, rate=0.8),
+            Focus(site="api job.put", fault=Fault.LATE, rate=0.6),
             Focus(site="fast run.settle", fault=Fault.FROZEN, rate=0.6),
         )
     leanings = frozenset({Leaning.EDITS, Leaning.CANCELS})

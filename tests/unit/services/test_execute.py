@@ -750,6 +750,46 @@ class TestAnAnswerThatWasLost:
         assert outcome(deployed).state is RunState.RUNNING
 
 
+class TestAnExecutorThatStoodStill:
+    """Its leases are over when it goes on, and others may have its runs."""
+
+    def test_starts_nothing_again_that_it_is_not_sure_to_have_started(
+        self, deployed: Deployment
+    ) -> None:
+        """It would take the run over from itself, under a lease that is over already."""
+        runs = UnansweredMoves(deployed.engine.runs, clock=deployed.engine.clock)
+        deployed.replaced["runs"] = runs
+        messages = handed_over(deployed)
+        runs.unanswered, runs.only = [True], Start
+        runs.patience = EXECUTOR_LIVES + MINUTE
+
+        handled = deployed.at(SLOT).execute(messages)
+
+        assert handled.kept == messages
+        assert deployed.targets.calls == []
+        run = deployed.run(KEY)
+        assert run is not None
+        assert run.attempt == 1
+
+    def test_calls_no_target_for_a_run_that_it_started_before(
+        self, deployed: Deployment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        messages = handed_over(deployed)
+        read = deployed.engine.jobs.read
+
+        def standing_still(keys: Sequence[JobKey]) -> Mapping[JobKey, Job]:
+            jobs = read(keys)
+            deployed.engine.clock.advance(EXECUTOR_LIVES + MINUTE)
+            return jobs
+
+        monkeypatch.setattr(deployed.engine.jobs, "read", standing_still)
+
+        handled = deployed.at(SLOT).execute(messages)
+
+        assert handled.kept == messages
+        assert deployed.targets.calls == []
+
+
 class TestAnAttemptThatIsNotWantedAnyMore:
     """While it works, an executor asks every few seconds whether it should."""
 

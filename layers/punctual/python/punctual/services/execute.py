@@ -306,9 +306,16 @@ class Execute:
     def _step(self, *, wait: timedelta, done: Handled) -> None:
         if self._unsure:
             now = self._clock.now()
-            again = [replace(each, start=replace(each.start, now=now)) for each in self._unsure]
-            self._unsure = []
-            self._launch(self._transact(lambda: self._start(again, done)))
+            unsure, self._unsure = self._unsure, []
+            late = [each.message for each in unsure if _is_over(each.start.lease_until, now)]
+            self._hide([(message, now + ASK_AGAIN) for message in late], done)
+            again = [
+                replace(each, start=replace(each.start, now=now))
+                for each in unsure
+                if not _is_over(each.start.lease_until, now)
+            ]
+            if again:
+                self._launch(self._transact(lambda: self._start(again, done)))
         if self._undecided:
             undecided, self._undecided = self._undecided, []
             self._launch(self._transact(lambda: self._decide(undecided, done)))
@@ -367,6 +374,10 @@ class Execute:
         settlements: list[tuple[_Attempt, _Settlement]] = []
         wanted: list[_Attempt] = []
         for attempt in attempts:
+            if _is_over(attempt.run.lease_until, now):
+                # Reading took longer than it holds the run: another attempt may have begun.
+                self._hide([(attempt.message, now + ASK_AGAIN)], done)
+                continue
             stretches = left_out.get((attempt.run.key.job, attempt.run.key.incarnation), ())
             decision = decide(attempt.run, attempt.job, now=now, left_out=stretches)
             if decision is Go.CALL:
@@ -637,6 +648,14 @@ class Execute:
         self._calling.clear()
         self._undecided.clear()
         self._unwritten.clear()
+
+
+def _is_over(lease_until: datetime | None, now: datetime) -> bool:
+    """Say whether the executor that took this lease should no longer be there.
+
+    One that stood still may be: it begins nothing then, since others may by now.
+    """
+    return lease_until is not None and now >= lease_until - LEASE_MARGIN
 
 
 def _not_before(message: Message, now: datetime) -> datetime:
