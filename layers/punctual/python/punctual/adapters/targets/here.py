@@ -31,7 +31,7 @@ except ImportError:  # an extra, which is not there for every platform
 
 SLICE = 0.005
 """Seconds that the network gets where more runs are due than were started, if nothing ends before.
-Four times as much was tried, and neither cost nor gained a burst anything that could be measured."""
+Four times as much was tried, and neither cost nor gained a burst anything measurable."""
 
 TIMER_TICK = 0.001
 """What the timers of the faster loop count in, in seconds; shorter waits are slept through."""
