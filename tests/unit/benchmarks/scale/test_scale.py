@@ -1,5 +1,7 @@
 """Whole workloads, small: every run starts once, on time, at the price of `punctual cost`."""
 
+import gc
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.scale.__main__ import run
+from benchmarks.scale import __main__
+from benchmarks.scale.__main__ import main, run
 from benchmarks.scale.jobs import Kind
 from benchmarks.scale.report import record, taken
 from benchmarks.scale.workloads import LATEST_TICK, PROD, WORKLOADS, Workload
@@ -85,6 +88,22 @@ def test_units_are_those_that_the_bill_names() -> None:
     assert line["units_per_run"]["write_units"] == pytest.approx(
         write_units(hourly.period) + beats, rel=0.05
     )
+
+
+def test_the_command_runs_what_it_is_asked_for_else_the_main_ones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = a_workload(until=2 * MINUTE + 5 * SECOND, drain=2 * SECOND)
+    monkeypatch.setattr(__main__, "WORKLOADS", {"small": small, "other": small})
+    monkeypatch.setattr(__main__, "MAIN", ("small",))
+    monkeypatch.setattr(gc, "set_threshold", lambda _: None)
+
+    main(["--minutes", "0.1"])
+    main(["other", "--minutes", "0.1"])
+
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["w"], second["w"]) == ("small", "other")
+    assert second["runs"] == 6 * PER_SECOND
 
 
 def test_taken_units_are_counted_from_one_reading_to_the_next() -> None:
