@@ -52,6 +52,7 @@ class TwinClient:
 
     def __init__(self, dynamodb: Any) -> None:
         self._dynamodb = dynamodb
+        self.meta = dynamodb.meta
         self._bill = Bill()
         self._simulated = SimulatedTable(definition=TABLE, observer=self._bill)
 
