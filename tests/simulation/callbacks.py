@@ -232,8 +232,11 @@ class Workers:
         self, worker: Worker, what: str, status: int | None, *, sent_at: int
     ) -> None:
         """No word of an attempt counts that was followed by another; a failure may be repeated."""
+        began_at = self.started_at(worker.run, worker.attempt) or 0
         followed_at = self.started_at(worker.run, worker.attempt + 1)
-        if status == 200 and what != "fail" and followed_at is not None and followed_at < sent_at:
+        # A run that was taken back, and came again, counts its attempts anew.
+        followed = followed_at is not None and began_at < followed_at < sent_at
+        if status == 200 and what != "fail" and followed:
             self.fail(
                 "I2",
                 f"the {what} of attempt {worker.attempt} of {worker.run} was accepted, though "

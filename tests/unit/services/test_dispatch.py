@@ -14,6 +14,7 @@ from punctual.core.dispatch import (
     LATE_AFTER,
     LOOK_AHEAD,
     SLOTS_PER_VISIT_MAX,
+    VISIT_MAX,
     plan_visit,
 )
 from punctual.core.identity import RunKey
@@ -40,6 +41,9 @@ from tests.support.deployment import EVERY_SHARD, JOB, Deployment, a_deployment
 from tests.support.mishaps import Calls, Died, Flaky, UnansweredMoves, every_death
 
 NEVER = NINE + 365 * DAY
+
+
+USED_BY_VISITS = ("list", "move", "stretches", "insert")
 
 
 def dense(job_id: str = "dense", *, every: timedelta = SECOND, **fields: Any) -> Job:
@@ -412,6 +416,29 @@ class TestAnOutage:
         deployed.make_dispatch().visit(a_due_job(job))
 
         assert deployed.states().items() >= handed_over.items()
+
+    def test_a_visit_that_stood_still_hands_nothing_over_beside_the_one_that_followed(
+        self, deployed: Deployment
+    ) -> None:
+        """Woken before its rows, it would run slots that the other one leaves out."""
+        deployed.store(a_job(policy=Policy(catch_up=CatchUp.LATEST)))
+        deployed.at(NINE + HOUR)
+        put = deployed.engine.runs.put_stretches
+
+        def standing_still(stretches: Sequence[Any]) -> Sequence[bool]:
+            recorded = put(stretches)
+            deployed.engine.clock.advance(VISIT_MAX + SECOND)
+            return recorded
+
+        runs = SimpleNamespace(**{n: getattr(deployed.engine.runs, n) for n in USED_BY_VISITS})
+        runs.put_stretches = standing_still
+        deployed.replaced["runs"] = runs
+
+        done = deployed.dispatch()
+
+        assert (done.failed, done.jobs) == (1, 0)
+        assert deployed.states() == {}
+        assert deployed.watch_rows() == []
 
     def test_a_run_that_could_not_surely_be_taken_back_keeps_the_job_due(
         self, deployed: Deployment

@@ -26,6 +26,9 @@ SLOTS_WALKED_MAX = 20_000
 LATE_AFTER = timedelta(seconds=60)
 """A slot that reaches its visit later than this came due during an outage: `catch_up` applies."""
 
+VISIT_MAX = timedelta(seconds=60)
+"""A visit takes no longer than this: so long lives whoever makes it."""
+
 TICK = timedelta(milliseconds=1)
 """The resolution of slots: `slot - TICK` is the last instant before it."""
 
@@ -59,6 +62,15 @@ class Visit:
     claim: Claim
     more: bool
     """Whether slots of the window remain: the visit reached one of its bounds."""
+    planned_at: datetime
+
+    def is_over(self, now: datetime) -> bool:
+        """Say whether whoever planned the visit should no longer be there.
+
+        One that stood still may be. By then others have visited the job, and what this one would
+        write may part the slots otherwise than they did.
+        """
+        return now > self.planned_at + VISIT_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +153,7 @@ def plan_visit(
             last_slot=walk.last if walk.following is None else None,
         ),
         more=walk.following is not None and walk.following <= window,
+        planned_at=now,
     )
 
 

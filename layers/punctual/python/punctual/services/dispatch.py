@@ -229,12 +229,12 @@ class Dispatch:
         What is left out is settled before anything is handed over, so that two visits cannot part
         the slots differently. Then the watch comes first so that no row is ever left unwatched, and
         the claim last so that a visit that dies is done again. Every step refuses its own
-        repetition.
+        repetition. One that stood still meanwhile goes no further.
         """
-        whole = self._left_out(visits)
-        whole = self._watched(whole)
-        whole = self._inserted(whole)
-        whole = self._sent(whole)
+        whole = list(visits)
+        for step in (self._left_out, self._watched, self._inserted, self._sent):
+            now = self._clock.now()
+            whole = step([visit for visit in whole if not visit.is_over(now)])
         done.failed += len(visits) - len(whole)
 
         answers = self._jobs.claim([visit.claim for visit in whole]) if whole else []
