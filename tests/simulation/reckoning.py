@@ -415,7 +415,9 @@ def _has_died(row: Item) -> bool:
     That is recorded even if its slot was withdrawn or left out before it started: whether the
     target was called is not known to anybody.
     """
-    return row["state"]["S"] in {"failed", "unknown"} and "finished_by" not in row
+    ended_by_others = row["state"]["S"] in {"failed", "unknown", "cancelled"}
+    told = len(row["failures"]["L"]) if "failures" in row else 0
+    return ended_by_others and "finished_by" not in row and told < int(row["attempt"]["N"])
 
 
 def run_id(life: JobLife, row: Item) -> str:
