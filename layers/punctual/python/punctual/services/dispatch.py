@@ -231,10 +231,10 @@ class Dispatch:
         the claim last so that a visit that dies is done again. Every step refuses its own
         repetition. One that stood still meanwhile goes no further.
         """
-        whole = list(visits)
-        for step in (self._left_out, self._watched, self._inserted, self._sent):
-            now = self._clock.now()
-            whole = step([visit for visit in whole if not visit.is_over(now)])
+        whole = self._left_out(visits)
+        whole = self._watched(whole)
+        whole = self._inserted(whole)
+        whole = self._sent(whole)
         done.failed += len(visits) - len(whole)
 
         answers = self._jobs.claim([visit.claim for visit in whole]) if whole else []
@@ -245,8 +245,13 @@ class Dispatch:
         done.left_out += sum(stretch.count for visit in held for stretch in visit.left_out)
         return held
 
-    def _watched(self, visits: Sequence[Visit]) -> list[Visit]:
+    def _in_time(self, visits: Sequence[Visit]) -> list[Visit]:
+        """Keep the visits whose maker is not too late to go on with them."""
         now = self._clock.now()
+        return [visit for visit in visits if not visit.is_over(now)]
+
+    def _watched(self, visits: Sequence[Visit]) -> list[Visit]:
+        visits, now = self._in_time(visits), self._clock.now()
         looks = [
             Look(
                 reference=Reference(run.key, run.schedule_revision),
@@ -259,10 +264,12 @@ class Dispatch:
         return [v for v in visits if watched.issuperset(run.key for run in v.runs)]
 
     def _inserted(self, visits: Sequence[Visit]) -> list[Visit]:
+        visits = self._in_time(visits)
         runs = [run for visit in visits for run in visit.runs]
         return _whole(visits, self._runs.insert(runs) if runs else [])
 
     def _sent(self, visits: Sequence[Visit]) -> list[Visit]:
+        visits = self._in_time(visits)
         messages = [
             Outgoing(key=run.key, lane=run.lane, at=run.scheduled_at)
             for visit in visits
@@ -271,6 +278,7 @@ class Dispatch:
         return _whole(visits, self._queue.send(messages) if messages else [])
 
     def _left_out(self, visits: Sequence[Visit]) -> list[Visit]:
+        visits = self._in_time(visits)
         stretches = [(v.job.key, stretch) for v in visits for stretch in v.left_out]
         if not stretches:
             return list(visits)
