@@ -410,14 +410,16 @@ def _claims_at_most(slots: Sequence[int]) -> int:
 
 
 def _has_died(row: Item) -> bool:
-    """Say whether a run ended by the death of its last attempt.
+    """Say whether a run ended by the death of its last attempt, or of all that spoke of it.
 
     That is recorded even if its slot was withdrawn or left out before it started: whether the
     target was called is not known to anybody.
     """
-    ended_by_others = row["state"]["S"] in {"failed", "unknown", "cancelled"}
+    if "finished_by" in row:
+        return False
     told = len(row["failures"]["L"]) if "failures" in row else 0
-    return ended_by_others and "finished_by" not in row and told < int(row["attempt"]["N"])
+    reaped = row["state"]["S"] == "cancelled" and told < int(row["attempt"]["N"])
+    return reaped or row["state"]["S"] in {"failed", "unknown"}
 
 
 def run_id(life: JobLife, row: Item) -> str:
