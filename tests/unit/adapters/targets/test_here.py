@@ -31,7 +31,7 @@ class Carrying:
         self.threads: set[int] = set()
         self.closed = False
 
-    async def carry(self, call: Call, *, deadline: float) -> Answer:  # noqa: ARG002
+    async def carry(self, call: Call, *, deadline: float) -> Answer:  # noqa: ARG002 - the port
         """See `Carrier.carry`."""
         assert isinstance(call, HttpCall)
         self.threads.add(threading.get_ident())
