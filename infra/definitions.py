@@ -173,7 +173,8 @@ TABLE = TableDefinition(
     indexes=(DUE, JOBS, FAILED),
 )
 
-TICK_TIMEOUT = timedelta(seconds=20)
+TICK_TIMEOUT = timedelta(seconds=60)
+"""It waits between its messages, half a minute in all."""
 DISPATCH_TIMEOUT = timedelta(seconds=60)
 """It takes up nothing new ten seconds before: the next tick has the rest."""
 FAST_TIMEOUT = timedelta(seconds=45)

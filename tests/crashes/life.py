@@ -41,7 +41,7 @@ CALLING_GLANCE = timedelta(seconds=1)
 PATIENCE = 6 * 60 * MINUTE
 """How long after its last step a story comes to rest at the latest."""
 
-LOOK_AHEAD = 150 * SECOND
+LOOK_AHEAD = 210 * SECOND
 
 
 class Fate(Protocol):

@@ -533,7 +533,7 @@ MUTANTS = (
         "slots are handed over half a minute ahead: one missed tick makes them late",
         _in(
             "core.dispatch",
-            ("LOOK_AHEAD = timedelta(seconds=150)", "LOOK_AHEAD = timedelta(seconds=30)"),
+            ("LOOK_AHEAD = timedelta(seconds=210)", "LOOK_AHEAD = timedelta(seconds=30)"),
             ("AHEAD_MAX = timedelta(seconds=840)", "AHEAD_MAX = timedelta(seconds=30)"),
         ),
     ),
@@ -805,11 +805,8 @@ MUTANTS = (
         "shard-unwoken",
         "the last group of shards is never woken",
         _in(
-            "adapters.sqs.shard_queue",
-            (
-                "        groups = range(group_count(shards_per_message=self._shards_per_message))",
-                "        groups = range(group_count(shards_per_message=self._shards_per_message) // 2)",
-            ),
+            "services.tick",
+            ("        self._groups = range(groups)", "        self._groups = range(groups - 1)"),
         ),
     ),
 )

@@ -403,7 +403,7 @@ def _claims_at_most(slots: Sequence[int]) -> int:
     while rest:
         visits += 1
         # A visit sees at least 60 s less than its horizon: it may come as late as the next tick.
-        horizon = rest[0] + (840 - 150) * SECOND
+        horizon = rest[0] + (840 - 210) * SECOND
         taken = sum(1 for slot in rest[:10] if slot <= horizon) or 1
         rest = rest[taken:]
     return visits

@@ -11,8 +11,8 @@ _DISPATCH = "punctual.core.dispatch"
 NEIGHBOUR = (
     Edit(
         _DISPATCH,
+        "LOOK_AHEAD = timedelta(seconds=210)",
         "LOOK_AHEAD = timedelta(seconds=150)",
-        "LOOK_AHEAD = timedelta(seconds=240)",
     ),
     Edit(_DISPATCH, "AHEAD_SLOTS = 10", "AHEAD_SLOTS = 3"),
     Edit(_DISPATCH, "SLOTS_PER_VISIT_MAX = 250", "SLOTS_PER_VISIT_MAX = 7"),

@@ -367,8 +367,10 @@ class DeadLetterBox(Protocol):
 class ShardQueue(Protocol):
     """Wakes the dispatchers."""
 
-    def wake(self, *, minute: datetime) -> int:
-        """Send one message per group of shards, one per group and minute however often called.
+    def wake(self, groups: range, *, minute: datetime) -> int:
+        """Send a message to each of up to ten groups of shards, one a minute however often called.
+
+        Never raises for want of an answer: what was not surely woken is not counted.
 
         Returns:
             How many groups were woken.

@@ -6,6 +6,9 @@ Prices are the list prices of us-east-1 without free tiers, in US dollars, as of
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil
+
+from punctual.services.tick import GROUPS_AT_ONCE, PAUSE
 
 MINUTES_A_MONTH = 43_800
 HOURS_A_MONTH = 730
@@ -67,6 +70,9 @@ LOGGED_BYTES_PER_BATCH = 850
 
 DISPATCHED_GB_SECONDS = 0.0015
 """Of a dispatcher, for each run."""
+TICK_GB = 0.25
+TICK_SECONDS = 0.1
+"""Of a tick, its waits left out."""
 DISPATCH_GB_SECONDS = 0.1
 """Of a dispatcher that finds nothing."""
 API_GB_SECONDS = 0.002
@@ -158,6 +164,10 @@ def bill_of_stage(stage: Stage) -> Iterator[Line]:
     """Yield what a month of a stage costs in which nothing is due."""
     ticks = MINUTES_A_MONTH * stage.ticks_per_minute
     yield _line("tick: schedule", MINUTES_A_MONTH, "invocations", SCHEDULED + INVOCATIONS)
+    portions = ceil(stage.ticks_per_minute / GROUPS_AT_ONCE)
+    waits = (portions - 1) * PAUSE.total_seconds() * TICK_GB
+    seconds = MINUTES_A_MONTH * (waits + TICK_SECONDS * TICK_GB)
+    yield _line("tick: time", seconds, "GB s", GB_SECONDS)
     yield _line("tick: shard queue", ticks * 2.1, "requests", FIFO_REQUESTS)
     yield _line("tick: dispatchers, invocations", ticks, "invocations", INVOCATIONS)
     yield _line("tick: dispatchers, time", ticks * DISPATCH_GB_SECONDS, "GB s", GB_SECONDS)

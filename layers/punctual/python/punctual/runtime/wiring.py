@@ -29,6 +29,7 @@ from punctual.adapters.sqs.shard_queue import SqsShardQueue
 from punctual.adapters.system import SystemChance, SystemClock
 from punctual.adapters.targets.on_first_call import OnFirstCall
 from punctual.core.jobs import FAST_TIMEOUT_MAX, SLOW_TIMEOUT_MAX, Lane
+from punctual.core.sharding import group_count
 from punctual.ports import Chance, Clock, DeadLetter, Targets
 from punctual.runtime.clients import make_client
 from punctual.runtime.settings import (
@@ -105,7 +106,9 @@ def tick() -> Tick:
             sqs(),
             url=settings.shard_queue_url,
             shards_per_message=settings.shards_per_message,
-        )
+        ),
+        groups=group_count(shards_per_message=settings.shards_per_message),
+        clock=clock,
     )
 
 

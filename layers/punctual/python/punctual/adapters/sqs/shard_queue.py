@@ -7,7 +7,7 @@ from punctual.adapters.sqs.bodies import shards_body
 from punctual.adapters.sqs.errors import queue_errors
 from punctual.adapters.sqs.run_queue import ENTRIES_MAX
 from punctual.core.errors import StoreUnavailable
-from punctual.core.sharding import group_count, shards_of_group
+from punctual.core.sharding import shards_of_group
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -21,19 +21,13 @@ class SqsShardQueue:
         self._url = url
         self._shards_per_message = shards_per_message
 
-    def wake(self, *, minute: datetime) -> int:
-        """See `ShardQueue.wake`.
-
-        Raises:
-            StoreUnavailable: Not every group was woken; repeating it wakes none of them twice.
-        """
-        groups = range(group_count(shards_per_message=self._shards_per_message))
-        woken = 0
-        for first in groups[::ENTRIES_MAX]:
-            woken += self._wake(groups[first : first + ENTRIES_MAX], minute)
-        if woken < len(groups):
-            raise StoreUnavailable(f"{len(groups) - woken} groups of shards were not woken")
-        return woken
+    def wake(self, groups: range, *, minute: datetime) -> int:
+        """See `ShardQueue.wake`."""
+        assert len(groups) <= ENTRIES_MAX, "one request wakes no more"
+        try:
+            return self._wake(groups, minute)
+        except StoreUnavailable:
+            return 0
 
     def _wake(self, groups: range, minute: datetime) -> int:
         with queue_errors():
