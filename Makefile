@@ -48,8 +48,8 @@ sim: .venv/ready  ## one seed of the simulation, told step by step (SEED=7, SHRI
 sim-many: .venv/ready  ## many seeds of the simulation that no check runs (N=100000, FROM=2000)
 	@$(BIN)/python -m tests.simulation.batch --count $(or $(N),1000) --first $(or $(FROM),2000)
 
-seeds: .venv/ready  ## the seeds that each check runs (COVERS=1 for all that they should have seen)
-	@$(BIN)/python -m tests.simulation.batch --corpus --count 2000 $(if $(COVERS),--covers)
+seeds: .venv/ready  ## the seeds that each check runs, until they have seen all that they should
+	@$(BIN)/python -m tests.simulation.batch --corpus --count 2000 --covers
 
 mutants: .venv/ready  ## broken versions of the code, each to be found by the simulation (ARGS=claim-first)
 	@$(BIN)/python -m tests.simulation.mutation $(ARGS)

@@ -151,7 +151,7 @@ class Service:
             f"{function.name}{self._made}",
             function,
             self.program,
-            skew=0,
+            clock=lambda now: now,
             loop=self.loop,
             dice=self.dice,
             network=self.network,

@@ -1,8 +1,8 @@
 """Versions of the code in which a promise to targets that report back is broken."""
 
-from tests.simulation.callbacks import REPORTING_FROM
 from tests.simulation.mutants import MOVES, Mutant
 from tests.simulation.program import Edit
+from tests.simulation.ranges import REPORTING_FROM
 
 CORE = "punctual.core.callbacks"
 CALLBACKS = "punctual.services.callbacks"

@@ -13,6 +13,7 @@ from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults, Mishap
 from tests.simulation.lambdas import Ended, Invocation
 from tests.simulation.loop import Loop, Strand, Wake
+from tests.simulation.ranges import REPORTING_FROM
 from tests.simulation.scenario import JobPlan, Scenario, Step, make_scenario
 from tests.simulation.targets import Manner
 from tests.simulation.trace import Trace
@@ -35,10 +36,6 @@ HEARTBEATS = (10, 30, 90)
 
 KEPT_ALIVE = frozenset({Manner.FAST, Manner.SLOW, "died", ""})
 """Ends of a call after which its attempt goes on: it was accepted, or nobody knows better."""
-
-
-REPORTING_FROM = 1_000_000
-"""Seeds from here on have no target that answers with the outcome: all report back."""
 
 
 def scenario_of(seed: int) -> Scenario:

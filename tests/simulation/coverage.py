@@ -2,14 +2,24 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.simulation.expressions import Item
 from tests.simulation.faults import Fault
 from tests.simulation.sites import standing_of, transitions_of
-from tests.simulation.weather import SITES
+from tests.simulation.weather import (
+    REPORTING_SITES,
+    RULED_SITES,
+    SITES,
+    seeds_at,
+    seeds_for,
+)
 
 Json = dict[str, Any]
+
+KNOWN = (*SITES, *RULED_SITES, *REPORTING_SITES)
+"""Every call site there is."""
 
 RUN_TRANSITIONS = frozenset(
     {
@@ -47,6 +57,10 @@ APPLIED = (
     "REMEMBER",
     "REVIVE CONTENT",
     "EXPIRE CONTENT",
+    "WAIT",
+    "GATE",
+    "USAGE",
+    "HOLD",
 )
 
 REFUSED = (
@@ -74,6 +88,8 @@ REFUSED = (
     "CLAIM, refused by what is there",
     "PUT JOB, refused by what is there",
     "REVISE, refused by what is live",
+    "GATE, refused by what is there",
+    "USAGE, refused by what is there",
 )
 """Every reading of a refused write."""
 
@@ -124,19 +140,20 @@ def _standing(name: str, item: Item | None, values: Iterable[Any], *, now: int) 
     return standing_of(item, now=now)
 
 
-IMPOSSIBLE: Mapping[str, frozenset[Fault]] = {}
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Something that should have been seen."""
+
+    story: str
+    seeds: Iterator[int] | None = field(default=None, compare=False)
+    """Seeds in which it may be; None for a mistake of the simulation's own."""
 
 
-def missing(strikes: Mapping[tuple[str, str], int], facts: Counter[str]) -> list[str]:
-    """Return what a batch should have seen and has not."""
-    lacking = [
-        f"{fault} at {site}"
-        for site in SITES
-        for fault in Fault
-        if not strikes.get((site, fault)) and fault not in IMPOSSIBLE.get(site, frozenset())
-    ]
-    lacking += [f"a call at {site}" for site in SITES if not strikes.get((site, "none"))]
-    lacking += [fact for fact in (*APPLIED, *REFUSED) if not facts[fact]]
-    known = set(SITES)
-    lacking += [f"a name for the call site {site}" for site, _ in strikes if site not in known]
-    return sorted(set(lacking))
+def lacking(strikes: Mapping[tuple[str, str], int], facts: Counter[str]) -> list[Lack]:
+    """Return what some seeds together should have seen and have not."""
+    places = [(site, fault) for site in KNOWN for fault in Fault if not strikes.get((site, fault))]
+    found = [Lack(f"{fault} at {site}", seeds_at(site, fault)) for site, fault in places]
+    found += [Lack(fact, seeds_for(fact)) for fact in (*APPLIED, *REFUSED) if not facts[fact]]
+    unnamed = sorted({site for site, _ in strikes}.difference(KNOWN))
+    found += [Lack(f"a name for the call site {site}") for site in unnamed]
+    return found

@@ -2,7 +2,7 @@
 
 from tests.simulation.mutants import Mutant
 from tests.simulation.program import Edit
-from tests.simulation.scenario import RULED_FROM
+from tests.simulation.ranges import RULED_FROM
 
 GATES = "punctual.core.gates"
 LIMITS = "punctual.core.limits"

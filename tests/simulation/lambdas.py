@@ -112,7 +112,7 @@ class Environment:
         function: FunctionDefinition,
         program: Program,
         *,
-        skew: int,
+        clock: Callable[[int], int],
         loop: Loop,
         dice: Dice,
         network: Network,
@@ -120,12 +120,12 @@ class Environment:
         self.name = name
         self.function = function
         self.program = program
-        self.skew = skew
         self.retry_quota = quota.RetryQuota()
         self.frozen_until = 0
         """The process stands still until then, whatever the service believes."""
         self.was_frozen = False
         self.invocation: Invocation | None = None
+        self._clock = clock
         self._loop = loop
         self._dice = dice
         self._network = network
@@ -153,7 +153,7 @@ class Environment:
     @property
     def now(self) -> int:
         """What the clock shows, in milliseconds since 1970."""
-        return self._loop.now + self.skew
+        return self._clock(self._loop.now)
 
     def sleep(self, milliseconds: int) -> None:
         """See `Host.sleep`."""
@@ -253,8 +253,8 @@ class Lambda:
     network: Network
     programs: Sequence[Program]
     """The versions of the code that are deployed; environments get one at random."""
-    skew: Callable[[str], int]
-    """How wrong the clock of an environment is, by its name."""
+    clock: Callable[[str], Callable[[int], int]]
+    """Makes the clock of an environment, by its name: what it shows at an instant."""
     ended: Callable[[Invocation, Ended], None]
     """Called with every end of an invocation, a late one of a frozen process included."""
     environments: dict[str, list[Environment]] = field(default_factory=dict)
@@ -314,7 +314,7 @@ class Lambda:
             name,
             function,
             self.dice.one_of(self.programs, "version", name),
-            skew=self.skew(name),
+            clock=self.clock(name),
             loop=self.loop,
             dice=self.dice,
             network=self.network,

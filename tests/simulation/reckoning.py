@@ -314,16 +314,18 @@ class Reckoning:
             return
         late: list[int] = []
         for life in self.ledger.lives.values():
-            if life.pauses:
-                continue  # what a pause withheld is late by the user's own wish
             prefix = run_prefix(life)
+            since = max(period.since.high for period in life.periods)
             for called in self.calls:
-                if called.attempt == 1 and called.run.startswith(prefix):
-                    due = max(called.slot, *(period.since.high for period in life.periods))
-                    if called.slot >= due:
-                        late.append(called.at - called.slot)
-                        if late[-1] > LATENESS_MAX:
-                            yield "I12", f"{called.run} started {late[-1]} ms late"
+                if called.attempt > 1 or not called.run.startswith(prefix) or called.slot < since:
+                    continue
+                withheld_until = _withheld_until(life, called.slot)
+                by = called.at - max(called.slot, withheld_until)
+                if not withheld_until:
+                    late.append(by)
+                if by > LATENESS_MAX:
+                    after = "the pause was over" if withheld_until else "its slot"
+                    yield "I12", f"{called.run} started {by} ms after {after}"
         late.sort()
         if len(late) >= ENOUGH and late[len(late) // 2] > LATENESS_MEDIAN_MAX:
             yield "I12", f"half of the runs started more than {late[len(late) // 2]} ms late"
@@ -395,6 +397,18 @@ class Reckoning:
             yield "I15", f"{counts.claims} claims were made where {claims} would do"
         if counts.watch_rows > counts.claims:
             yield "I15", f"{counts.watch_rows} watch rows for {counts.claims} visits"
+
+
+def _withheld_until(life: JobLife, slot: int) -> int:
+    """Return when the pause was over for sure that may have withheld a slot; 0 for none."""
+    return max(
+        (
+            resumed.high
+            for paused, resumed in life.pauses
+            if resumed is not None and paused.low < slot <= resumed.high
+        ),
+        default=0,
+    )
 
 
 def _claims_at_most(slots: Sequence[int]) -> int:

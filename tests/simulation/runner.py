@@ -14,7 +14,7 @@ from tests.simulation.versions import NEIGHBOUR
 from tests.simulation.world import World
 
 SEEDS_OF_A_PART = 20
-"""Seeds that a process runs before it tells of them."""
+"""Seeds that a process runs before it tells of them, at most."""
 
 ALLOCATIONS_MAX = 100_000
 """Objects that may be made before the collector looks for garbage: worlds are small, and end."""
@@ -79,8 +79,8 @@ def run_seeds(seeds: Iterable[int], programs: Sequence[Program]) -> Batch:
 
 def run_parts(seeds: Sequence[int], *, processes: int) -> Iterator[Batch]:
     """Run many seeds on several processes, and yield what some of them came to, in order."""
-    firsts = range(0, len(seeds), SEEDS_OF_A_PART)
-    parts = [seeds[first : first + SEEDS_OF_A_PART] for first in firsts]
+    size = max(1, min(SEEDS_OF_A_PART, len(seeds) // processes))
+    parts = [seeds[first : first + size] for first in range(0, len(seeds), size)]
     with ProcessPoolExecutor(processes) as pool:
         yield from pool.map(_run_part, parts)
 

@@ -10,6 +10,7 @@ from punctual.core.instants import format_instant, from_epoch_ms
 from punctual.core.sharding import shard_of
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Mishap, Profile
+from tests.simulation.ranges import RULED_FROM
 from tests.simulation.targets import Manner
 from tests.simulation.weather import TICK_MISHAPS, Leaning, make_weather
 
@@ -21,9 +22,6 @@ MINUTE = 60 * SECOND
 TENANT = "000000000000"
 
 JOBS_MAX = 3
-
-RULED_FROM = 500_000
-"""Seeds from here on are about runs beside each other."""
 
 LEAVES_OUT = frozenset({Leaning.CATCH_UP, Leaning.OUTAGE, Leaning.LONG_PAUSE})
 """What makes users ask for catch-up rules."""
@@ -110,6 +108,8 @@ class Scenario:
     """What the jobs say of runs beside each other, job by job; nothing in most seeds."""
     purges: int = 2
     """How often a queue loses all that it holds, if that ever happens."""
+    clock_sticks: bool = False
+    """Whether what users change is often changed at the very millisecond of a slot."""
 
     @property
     def faultless(self) -> bool:
@@ -169,6 +169,7 @@ def make_scenario(seed: int) -> Scenario:
         hot=makes.hot(jobs) if Mishap.HOT_PARTITION in weather.profile.rates else None,
         ticks_stop=makes.ticks_stop() if Mishap.TICKS_STOP in weather.profile.rates else None,
         purges=12 if Leaning.PURGES in weather.leanings else 2,
+        clock_sticks=weather.clock_sticks,
     )
 
 

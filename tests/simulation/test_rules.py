@@ -5,8 +5,9 @@ import pytest
 from tests.simulation.gate_mutants import GATE_MUTANTS
 from tests.simulation.mutation import look_for
 from tests.simulation.program import Program
+from tests.simulation.ranges import RULED_FROM
 from tests.simulation.runner import Batch, run_seeds
-from tests.simulation.scenario import RULED_FROM, make_scenario
+from tests.simulation.scenario import make_scenario
 from tests.simulation.versions import NEIGHBOUR
 
 DAILY, NIGHTLY = 8, 400

@@ -4,12 +4,14 @@ Most seeds have a theme, a danger to the protocol that is looked for on purpose;
 faults of every kind are strewn at random. One seed in ten sees no fault at all.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import count
 
 from tests.simulation.dice import Dice
 from tests.simulation.faults import CALM, Fault, Focus, Kind, Mishap, Profile
+from tests.simulation.ranges import REPORTING_FROM, RULED_FROM
 from tests.simulation.targets import Manner
 
 TICK_MISHAPS = frozenset({Mishap.TICK_LOST, Mishap.TICK_DOUBLED, Mishap.TICK_LATE})
@@ -38,6 +40,8 @@ MISHAP_RATES: Mapping[Mishap, Sequence[float]] = {
     Mishap.REQUEST_LOST: (0.1, 0.3),
     Mishap.ANSWER_LOST: (0.1, 0.4),
 }
+
+_CALM_BELOW = 0.35
 
 RARE = frozenset(
     {
@@ -119,7 +123,17 @@ SITES = (
     ),
     *(f"dead {purpose}" for purpose in ("run.read", "watch.add", "run.end", "letter.keep")),
 )
-"""Every place where AWS is called, as `sites` names them."""
+"""Every place where AWS is called, as `sites` names them, but for those of the next two."""
+
+RULED_SITES = tuple(
+    f"{lane} {purpose}"
+    for lane in ("fast", "slow")
+    for purpose in ("gate.read", "gate.put", "usage.read", "usage.put", "run.cancel")
+)
+"""Where AWS is called for runs beside each other."""
+
+REPORTING_SITES = ("fast run.hold", "slow run.hold", "api run.hold", "api run.settle")
+"""Where AWS is called for targets that report back."""
 
 
 class Leaning(StrEnum):
@@ -202,8 +216,20 @@ _BEFORE: Mapping[str, tuple[Focus, ...]] = {
 
 _SELDOM = (*_BEFORE, *_BEFORE, *("dispatch run.end",) * 3)
 
+Place = tuple[str, Fault]
+
 PLACES = tuple((site, fault) for site in (*SITES, *_SELDOM) for fault in Fault)
 """Every fault at every call site, in turn; those that are seldom called come several times."""
+
+_RULED_PLACES = (*PLACES, *((site, fault) for site in RULED_SITES for fault in Fault))
+
+_REPORTING_PLACES = (
+    *_RULED_PLACES,
+    *((site, fault) for site in REPORTING_SITES for fault in Fault),
+)
+
+_AIMED_FROM = 200_000
+"""Seeds of their range that are left out before some are searched for."""
 
 _OUTAGE = frozenset({"run.list", "run.void", "stretch.list", "stretch.put", "stretch.read"})
 """What a dispatch asks when it leaves slots out."""
@@ -216,28 +242,23 @@ class Weather:
     profile: Profile
     manners: Mapping[Manner, float]
     leanings: frozenset[Leaning] = frozenset()
+    clock_sticks: bool = False
+    """Whether the clock of the API sticks to instants on which slots lie."""
 
 
 def make_weather(seed: int, dice: Dice) -> Weather:
     """Choose what goes wrong, and how targets behave."""
     kind = dice.draw("weather")
     if seed % 5 < 3:
-        site, fault = PLACES[(seed // 5 * 3 + seed % 5) % len(PLACES)]
+        places = _places_of(seed)
+        site, fault = places[(seed // 5 * 3 + seed % 5) % len(places)]
         return _at_one_place(dice, site, fault)
     if kind < 0.25:
         return _calm(dice)
-    if kind < 0.35:
+    if kind < _CALM_BELOW:
         rates: dict[Kind, float] = {m: 0.2 for m in TICK_MISHAPS if dice.chance(0.6, "has", m)}
         return Weather(profile=Profile(rates=rates), manners={})
-    themes = (
-        (0.55, _zombies),
-        (0.63, _doubles),
-        (0.68, _late_cancels),
-        (0.77, _late_edits),
-        (0.82, _left_out_late),
-        (0.92, _late_claims),
-    )
-    for below, theme in themes:
+    for below, theme in _THEMES:
         if kind < below:
             return theme(dice)
     leanings = frozenset(
@@ -293,7 +314,8 @@ def _at_one_place(dice: Dice, site: str, fault: Fault) -> Weather:
     if Leaning.LONG_WAITS in leanings:
         manners[Manner.TOO_MANY] = 0.3
         manners[Manner.SLOW] = 0.3
-    rate = 0.8 if site in _BEFORE else dice.one_of((0.3, 0.6), "focus rate")
+    seldom = site in _BEFORE or site in RULED_SITES
+    rate = 0.8 if seldom else dice.one_of((0.3, 0.6), "focus rate")
     focuses = (Focus(site=site, fault=fault, rate=rate), *_BEFORE.get(site, ()))
     return _weather(dice, rates, manners, focuses=focuses, leanings=leanings)
 
@@ -331,23 +353,39 @@ def _late_cancels(dice: Dice) -> Weather:
 
 
 def _late_edits(dice: Dice) -> Weather:
-    """Leave it to executors to take back the runs that edits withdrew, while users cancel them.
-
-    In some worlds an edit is decided before a slot, and written when its run was called.
-    """
+    """Leave it to executors to take back the runs that edits withdrew, while users cancel them."""
     rates, manners = _strewn(dice), _manners(dice)
     manners[Manner.SLOW] = 0.5
-    focuses: tuple[Focus, ...] = (
+    focuses = (
         Focus(site="api run.void", fault=Fault.KILLED_BEFORE, rate=0.9),
         Focus(site="fast job.read", fault=Fault.FROZEN, rate=0.5),
     )
-    if dice.chance(0.4, "decided before"):
-        focuses = (
-            Focus(site="api job.put", fault=Fault.LATE, rate=0.6),
-            Focus(site="fast run.settle", fault=Fault.FROZEN, rate=0.6),
-        )
     leanings = frozenset({Leaning.EDITS, Leaning.CANCELS})
     return _weather(dice, rates, manners, focuses=focuses, leanings=leanings)
+
+
+def _edits_written_late(dice: Dice) -> Weather:
+    """Let edits be decided before a slot, and written when its run was called."""
+    rates, manners = _strewn(dice), _manners(dice)
+    rates[Mishap.MESSAGE_DOUBLED] = 0.8
+    manners[Manner.SLOW] = 0.5
+    focuses = (
+        # Always, since a client asks again where it got no answer.
+        Focus(site="api job.put", fault=Fault.LATE, rate=1.0),
+        Focus(site="fast run.settle", fault=Fault.FROZEN, rate=0.9),
+    )
+    leanings = frozenset({Leaning.EDITS, Leaning.CANCELS})
+    return _weather(dice, rates, manners, focuses=focuses, leanings=leanings)
+
+
+def _edits_on_slots(dice: Dice) -> Weather:
+    """Let changes take effect at the very millisecond of a slot."""
+    rates, manners = _strewn(dice), _manners(dice)
+    rates[Mishap.CLOCKS_APART] = 1.0
+    rates.pop(Mishap.CLOCKS_FAR_APART, None)
+    leanings = frozenset({Leaning.EDITS, *((Leaning.CATCH_UP,) if dice.chance(0.3, "too") else ())})
+    weather = _weather(dice, rates, manners, leanings=leanings)
+    return replace(weather, clock_sticks=True)
 
 
 def _left_out_late(dice: Dice) -> Weather:
@@ -368,6 +406,79 @@ def _late_claims(dice: Dice) -> Weather:
     )
     leanings = frozenset({Leaning.EDITS})
     return _weather(dice, rates, manners, focuses=focuses, leanings=leanings)
+
+
+_Theme = Callable[[Dice], Weather]
+
+_THEMES: tuple[tuple[float, _Theme], ...] = (
+    (0.55, _zombies),
+    (0.63, _doubles),
+    (0.68, _late_cancels),
+    (0.74, _late_edits),
+    (0.77, _edits_written_late),
+    (0.80, _edits_on_slots),
+    (0.84, _left_out_late),
+    (0.92, _late_claims),
+)
+"""Each begins where the one before ends."""
+
+_RARE_FACTS: Mapping[str, _Theme] = {
+    "FINISH, refused by what is gone": _edits_written_late,
+}
+"""What is hardly ever seen but in worlds of one theme."""
+
+_FACTS_AT: Mapping[str, Place] = {
+    # Frozen before the call leaves, while the run that it is about starts.
+    "REVISE, refused by what is live": ("api run.revise", Fault.FROZEN),
+}
+"""What comes of one fault at one call site."""
+
+_FACTS_FROM = {
+    "GATE": RULED_FROM,
+    "USAGE": RULED_FROM,
+    "HOLD": REPORTING_FROM,
+}
+"""Writes that are made in some ranges alone."""
+
+
+def seeds_at(site: str, fault: Fault) -> Iterator[int]:
+    """Yield seeds that look at one place, of those that no check runs by itself."""
+    first = _AIMED_FROM
+    if site in RULED_SITES:
+        first += RULED_FROM
+    elif site in REPORTING_SITES:
+        first += REPORTING_FROM
+    places = _places_of(first)
+    since = first // 5 * 3
+    turn = (places.index((site, fault)) - since) % len(places)
+    for number in count(since + turn, len(places)):
+        yield number // 3 * 5 + number % 3
+
+
+def seeds_for(fact: str) -> Iterator[int]:
+    """Yield seeds in which a write may come to what is named, likewise."""
+    if fact in _FACTS_AT:
+        yield from seeds_at(*_FACTS_AT[fact])
+    theme = _RARE_FACTS.get(fact)
+    for seed in count(_AIMED_FROM + _FACTS_FROM.get(fact.partition(",")[0], 0)):
+        if seed % 5 < 3:
+            continue
+        if theme is None or _theme_of(Dice(f"scenario {seed}")) is theme:
+            yield seed
+
+
+def _theme_of(dice: Dice) -> _Theme | None:
+    kind = dice.draw("weather")
+    if kind < _CALM_BELOW:
+        return None
+    return next((theme for below, theme in _THEMES if kind < below), None)
+
+
+def _places_of(seed: int) -> Sequence[Place]:
+    """Return what seeds like this one look at, in turn."""
+    if seed >= REPORTING_FROM:
+        return _REPORTING_PLACES
+    return _RULED_PLACES if seed >= RULED_FROM else PLACES
 
 
 def _weather(

@@ -48,6 +48,8 @@ MINUTE = 60 * SECOND
 READ_TIMEOUT = 2 * SECOND
 """What the clients of production wait for an answer."""
 
+STICKS_AT = 10 * SECOND
+
 FROZEN_SECONDS = ((5, 40), (5, 90), (46, 80), (46, 80), (5, 400))
 """How long a process stands still, at least and at most."""
 
@@ -185,7 +187,7 @@ class World:
             dice=self.dice,
             network=self,
             programs=self.programs if self._has(Mishap.TWO_VERSIONS) else self.programs[:1],
-            skew=self._skew,
+            clock=self._clock,
             ended=self._ended,
         )
         for name, queue, batch in (
@@ -431,9 +433,18 @@ class World:
             return self.dice.between(0, longest, "lag", write)
         return self.dice.between(5, 80, "lag", write)
 
-    def _skew(self, environment: str) -> int:
+    def _clock(self, environment: str) -> Callable[[int], int]:
+        """Make a clock; the API's may stick to round instants, on which slots lie."""
         bound = self.scenario.skew
-        return self.dice.between(-bound, bound, "skew", environment)
+        skew = self.dice.between(-bound, bound, "skew", environment)
+
+        def sticking(now: int) -> int:
+            near = (now + STICKS_AT // 2) // STICKS_AT * STICKS_AT
+            return near if abs(near - now) < bound else now
+
+        if self.scenario.clock_sticks and environment.startswith("api"):
+            return sticking
+        return lambda now: now + skew
 
     def _make_queues(self) -> dict[str, SimulatedQueue]:
         queues: dict[str, SimulatedQueue] = {}
