@@ -151,7 +151,7 @@ def _handed_over(job: Job, slot: datetime, chance: Random) -> HandedOver:
     run = queued_run(job, slot, schedule_revision=job.schedule_revision)
     return HandedOver(
         row=run_to_item(run),
-        body=run_body(run.key),
+        body=run_body(run.key, run),
         # Delays are whole seconds, rounded down, from whenever it was sent.
         visible_at=epoch_ms(slot) - chance.randrange(1000),
     )

@@ -55,6 +55,7 @@ STEPS = [timedelta(0), SECOND, MINUTE, 61 * SECOND]
 
 KINDS = (
     "start",
+    "start as handed over",
     "finish",
     "retry",
     "wait",
@@ -99,6 +100,16 @@ def move_of(draw: Draw, key: RunKey, row: Run | None, *, now: datetime) -> Move:
     match draw.kind:
         case "start":
             return Start(key=key, owner=owner, now=now, lease_until=until)
+        case "start as handed over":
+            guess = a_run(
+                scheduled_at,
+                key=key,
+                schedule_revision=draw.schedule_revision,
+                max_attempts=row.max_attempts if row else 1,
+                delivery=row.delivery if row else Delivery.AT_LEAST_ONCE,
+                lane=row.lane if row else Lane.FAST,
+            )
+            return Start(key=key, owner=owner, now=now, lease_until=until, handed_over=guess)
         case "finish":
             return Finish(key=key, owner=owner, ending=ending, scheduled_at=scheduled_at)
         case "retry":

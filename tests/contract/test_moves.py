@@ -7,10 +7,13 @@ store can hold. All rows of one state, and one move for each of them, go through
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import product
+from typing import Any
 
 import pytest
 
 from punctual.core.calls import CallError
+from punctual.core.jobs import Delivery, Lane
 from punctual.core.runs import (
     Cancel,
     Ending,
@@ -72,6 +75,11 @@ def hold(owner: str = "a", *, lease_until: datetime = NINE + 9 * MINUTE) -> Hold
     )
 
 
+def guessing(**other: Any) -> Start:
+    """Return a start that takes the row for one as it was handed over, or for one of `other`."""
+    return replace(start(), now=NOW, handed_over=a_run(**{"max_attempts": 2} | other))
+
+
 ASKED_TO_STOP = RequestCancel(key=ANY_KEY, at=NINE + SECOND)
 
 WAYS: dict[str, Sequence[Move]] = {
@@ -131,6 +139,12 @@ MOVES: Sequence[Move] = (
             ),
         )
     ),
+    guessing(),
+    replace(guessing(), owner="b"),
+    guessing(schedule_revision=2),
+    guessing(max_attempts=3),
+    guessing(delivery=Delivery.AT_MOST_ONCE),
+    guessing(lane=Lane.SLOW),
     VoidQueued(key=ANY_KEY, schedule_revision=1),
     VoidQueued(key=ANY_KEY, schedule_revision=2),
     Cancel(key=ANY_KEY, ending=an_ending(RunState.CANCELLED), scheduled_at=NINE),
@@ -187,6 +201,34 @@ def test_a_move_happens_when_the_core_permits_it_and_leaves_what_the_core_says(
         else:
             assert answer.applied == repeats(move, row)
             assert answer.run == stored[row.key] == row
+
+
+@pytest.mark.parametrize("engine", ATOMIC, indirect=True)
+def test_a_start_leaves_the_row_that_is_there_whatever_it_takes_it_for(engine: Engine) -> None:
+    """Each kind of row under each guess, as inserted and as a later revision of the schedule."""
+    kinds: list[dict[str, Any]] = [
+        {"schedule_revision": revision, "max_attempts": attempts, "delivery": to, "lane": lane}
+        for revision in (2, 3)
+        for attempts in (1, 2)
+        for to in Delivery
+        for lane in Lane
+    ]
+    pairs = [*product(kinds, kinds)]
+    rows = [a_run(NINE + n * SECOND, **kind) for n, (kind, _) in enumerate(pairs)]
+    guesses = [a_run(row.scheduled_at, **kind) for row, (_, kind) in zip(rows, pairs, strict=True)]
+    older = [
+        a_run(run.scheduled_at, delivery=Delivery.AT_MOST_ONCE, lane=Lane.SLOW) for run in rows[::2]
+    ]
+    assert all(engine.runs.insert(older))
+    assert all(engine.runs.insert(rows))
+
+    starts = [replace(start(), key=guess.key, handed_over=guess) for guess in guesses]
+    answers = engine.runs.move(starts)
+
+    started = [left(move, row) for move, row in zip(starts, rows, strict=True)]
+    assert [answer.run for answer in answers] == started
+    assert all(answer.applied for answer in answers)
+    assert engine.runs.read([row.key for row in rows]) == {run.key: run for run in started}
 
 
 def test_where_there_is_no_row_only_a_void_is_as_if_done(engine: Engine) -> None:
@@ -315,12 +357,18 @@ def test_each_move_of_a_batch_stands_alone_and_is_answered_in_its_place(engine: 
 
 
 def on(row: Run, move: Move) -> Move:
-    """Return the move as tried on a row; a wait or a hold is for the attempt that it is at."""
+    """Return the move as tried on a row.
+
+    A wait or a hold is for the attempt that it is at; what a start guesses is of that row.
+    """
     if isinstance(move, Hold):
         started_at = row.starts[-1] if row.starts else NINE
         return replace(move, key=row.key, attempt=max(row.attempt, 1), started_at=started_at)
     if isinstance(move, Wait):
         return replace(move, key=row.key, attempt=max(row.attempt, 1))
+    if isinstance(move, Start) and move.handed_over is not None:
+        guess = replace(move.handed_over, key=row.key, scheduled_at=row.scheduled_at)
+        return replace(move, key=row.key, handed_over=guess)
     return replace(move, key=row.key)
 
 

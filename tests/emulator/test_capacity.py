@@ -8,7 +8,7 @@ one that shares them.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from punctual.core.calls import HttpCall
 from punctual.core.dispatch import plan_visit
 from punctual.core.jobs import Job
 from punctual.core.records import content_ref
-from punctual.core.runs import Finish, Run, Start
+from punctual.core.runs import Finish, Run, Start, after
 from punctual.core.schedules import At, Schedule
 from punctual.ports import Message
 from punctual.services.dispatch import Dispatch
@@ -135,10 +135,7 @@ def carry_out_once(engine: Engine, jobs: Sequence[Job]) -> int:
 
 def carry_out(engine: Engine, runs: Sequence[Run]) -> None:
     """Start a batch of runs and finish each with an answer as long as is kept."""
-    starts = [
-        Start(key=r.key, owner="o" * 22, now=r.scheduled_at, lease_until=r.scheduled_at + MINUTE)
-        for r in runs
-    ]
+    starts = [start_of(run) for run in runs]
     assert all(moved.applied for moved in engine.runs.move(starts))
     ends = [
         Finish(
@@ -150,6 +147,17 @@ def carry_out(engine: Engine, runs: Sequence[Run]) -> None:
         for run in runs
     ]
     assert all(moved.applied for moved in engine.runs.move(ends))
+
+
+def start_of(run: Run) -> Start:
+    """Return the start of a run by whoever got the message of its visit."""
+    return Start(
+        key=run.key,
+        owner="o" * 22,
+        now=run.scheduled_at,
+        lease_until=run.scheduled_at + MINUTE,
+        handed_over=run,
+    )
 
 
 @pytest.mark.parametrize(("period", "units_max"), [(MINUTE, 3.5), (5 * MINUTE, 4.5), (HOUR, 6.2)])
@@ -193,7 +201,49 @@ def test_writes_share_requests(ministack: str) -> None:
         count = carry_out_once(engine, jobs)
 
         assert bill.requests["BatchExecuteStatement"] / count <= 0.25
-        assert not bill.requests.keys() & {"PutItem", "UpdateItem", "DeleteItem"}
+        assert not bill.requests.keys() & {"PutItem", "UpdateItem", "DeleteItem", "BatchGetItem"}
+
+
+def test_starts_of_rows_that_stand_as_they_were_handed_over_take_one_request_and_no_read(
+    ministack: str,
+) -> None:
+    with billed(ministack, batches=True) as (engine, bill):
+        runs = [a_run(NINE + n * SECOND) for n in range(10)]
+        assert all(engine.runs.insert(runs))
+        bill.requests.clear()
+
+        moved = engine.runs.move([start_of(run) for run in runs])
+
+        assert [answer.run for answer in moved] == [after(start_of(run), run) for run in runs]
+        assert bill.requests == {"BatchExecuteStatement": 1}
+
+
+def test_what_was_revised_since_is_started_by_a_second_request(ministack: str) -> None:
+    with billed(ministack, batches=True) as (engine, bill):
+        runs = [a_run(NINE + n * SECOND) for n in range(10)]
+        assert all(engine.runs.insert(runs))
+        revised = [replace(run, schedule_revision=2) for run in runs[:3]]
+        assert all(engine.runs.insert(revised))
+        bill.requests.clear()
+
+        moved = engine.runs.move([start_of(run) for run in runs])
+
+        rows = [*revised, *runs[3:]]
+        assert [answer.run for answer in moved] == [after(start_of(row), row) for row in rows]
+        assert bill.requests == {"BatchExecuteStatement": 2, "BatchGetItem": 1}
+
+
+def test_what_was_started_already_costs_no_second_request(ministack: str) -> None:
+    with billed(ministack, batches=True) as (engine, bill):
+        runs = [a_run(NINE + n * SECOND) for n in range(10)]
+        assert all(engine.runs.insert(runs))
+        engine.runs.move([replace(start_of(run), owner="another") for run in runs[:3]])
+        bill.requests.clear()
+
+        moved = engine.runs.move([start_of(run) for run in runs])
+
+        assert [answer.applied for answer in moved] == [False] * 3 + [True] * 7
+        assert bill.requests == {"BatchExecuteStatement": 1}
 
 
 def test_a_run_whose_target_reports_back_costs_two_units_more_however_often_it_beats(

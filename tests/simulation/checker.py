@@ -122,6 +122,8 @@ class Checker:
         """Bodies that nobody wrote, as they were put into queues."""
         self.unreadable: list[Address] = []
         """Jobs that nobody can read."""
+        self._changed_at: dict[str, int] = {}
+        """When a job was last created or changed, by its partition."""
         self.stale_stretches: set[Address] = set()
         self.void_stretches: set[Address] = set()
         self._in_bound = Mishap.CLOCKS_FAR_APART not in self.scenario.profile.rates
@@ -176,6 +178,8 @@ class Checker:
                 )
         if before is not None and _state(before) == "running":
             self._check_holder(address, before, after)
+            if after is None:
+                self._check_taken_back(address, before)
         if after is None:
             return
         if before is not None:
@@ -245,6 +249,34 @@ class Checker:
                 f"{holder.number} of {holder.invocation.name} worked on it",
             )
 
+    def _check_taken_back(self, address: Address, row: Item) -> None:
+        """A run that its attempt takes back is not owed.
+
+        Told only of jobs that stand as they did when it began: else it may have known another one.
+        """
+        key, partition = key_of(address), address[0]
+        attempt = self._attempts.get((address, row["owner"]["S"]))
+        job = self.table.items.get((partition, "JOB"))
+        if attempt is None or job is None or key.slot is None:
+            return
+        if (partition, "JOB") in self.unreadable or _state(job) not in {"active", "ended"}:
+            return
+        if self._changed_at[partition] >= attempt.started_at:
+            return
+        if (int(job["incarnation"]["N"]), job["schedule_revision"]) != (
+            key.incarnation,
+            row["schedule_revision"],
+        ):
+            return
+        slot = epoch_ms(key.slot)
+        left_out = (
+            int(item["since"]["N"]) <= slot <= int(item["until"]["N"])
+            for (pk, sk), item in self.table.items.items()
+            if pk == partition and sk.startswith("M#")
+        )
+        if not any(left_out):
+            self.fail("I9", f"{name_of(address)} was taken back, though it is owed")
+
     def _note_start(self, address: Address, before: Item | None, after: Item) -> None:
         if _state(after) != "running":
             return
@@ -267,6 +299,7 @@ class Checker:
             return
         self._count_job_write(before, after)
         if before is None or before["revision"] != after["revision"]:
+            self._changed_at[address[0]] = self.loop.now
             invocation = self.writer.invocation
             self.ledger.job_written(
                 address[0],

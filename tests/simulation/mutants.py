@@ -99,6 +99,17 @@ MUTANTS = (
         _in(MOVES, (" AND #retry_at <= :now", "")),
     ),
     Mutant(
+        "start-takes-the-message's-word",
+        "START does not ask whether the row is still of the schedule's revision that its message says",
+        _in(
+            MOVES,
+            (
+                'asked = [f"#{name} = :{name}" for name in pinned]',
+                'asked = [f"#{name} = :{name}" for name in pinned if name != "schedule_revision"]',
+            ),
+        ),
+    ),
+    Mutant(
         "lease-of-nothing",
         "the lease ends as the attempt begins",
         _in(

@@ -149,6 +149,14 @@ def ended_run_is_kept_for_ever(world: World) -> None:
     write(world, address, {**item, "state": {"S": "missed"}})
 
 
+def owed_run_is_taken_back(world: World) -> None:
+    address, item = rows(world, "running")[0]
+    holder = world.checker._attempts[address, item["owner"]["S"]].invocation
+    world.checker.writer = SimpleNamespace(name="planted", invocation=holder)
+    world.table._store(address, None, now=world.loop.now)
+    world.checker.writer = None
+
+
 def watch_is_cleared(world: World) -> None:
     for address in [a for a in world.table.items if a[0].startswith("W#")]:
         write(world, address, None)
@@ -233,6 +241,7 @@ PLANTS: tuple[tuple[str, Plant], ...] = (
     ("I8", pointer_goes_back),
     ("I9", open_run_may_be_forgotten),
     ("I9", ended_run_is_kept_for_ever),
+    ("I9", owed_run_is_taken_back),
     ("I9", watch_is_cleared),
     ("I10", slot_is_lost),
     ("I10", run_of_no_slot),

@@ -1,7 +1,8 @@
 """A version that may stand beside the one under test while a deployment goes on.
 
 It differs in what a next version may differ in without a word to anybody: how far ahead it hands
-over, in what portions, and when it looks again. Every promise holds with some hosts on either.
+over, in what portions, and in what its messages say of their rows: nothing here. Every promise
+holds with some hosts on either.
 """
 
 from tests.simulation.program import Edit
@@ -16,4 +17,5 @@ NEIGHBOUR = (
     ),
     Edit(_DISPATCH, "AHEAD_SLOTS = 10", "AHEAD_SLOTS = 3"),
     Edit(_DISPATCH, "SLOTS_PER_VISIT_MAX = 250", "SLOTS_PER_VISIT_MAX = 7"),
+    Edit("punctual.services.dispatch", ", handed_over=run)", ")"),
 )

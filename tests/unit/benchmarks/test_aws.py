@@ -109,18 +109,20 @@ def test_a_round_comes_to_the_units_that_are_billed() -> None:
     units = handed_over["write_units_per_run"] + carried_out["write_units_per_run"]
     assert units == pytest.approx(write_units(MINUTE), rel=0.03), "but for the watch rows' deletes"
     reads = carried_out["read_units_per_run"]
-    assert 2 < reads <= READ, "the row, the job, and a share of its content"
+    assert 1 < reads <= READ, "the job, and a share of its content"
 
 
 def test_a_run_is_kept_in_as_many_bytes_as_are_billed() -> None:
     assert figures_of("execute")["bytes_kept_per_run"] == pytest.approx(RUN_BYTES, rel=0.02)
 
 
-def test_a_batch_of_ten_takes_four_requests() -> None:
+def test_a_batch_of_ten_takes_three_requests() -> None:
     requests = figures_of("execute")["requests_per_run"]
 
     assert requests["dynamodb.BatchExecuteStatement"] == 0.2, "starts and ends"
-    assert requests["dynamodb.BatchGetItem"] == pytest.approx(0.2, abs=0.02), "rows and jobs"
+    assert requests["dynamodb.BatchGetItem"] == pytest.approx(0.1, abs=0.02), (
+        "jobs, and once a content"
+    )
 
 
 def test_what_is_weighed_is_what_the_stack_uploads(tmp_path: Path) -> None:

@@ -33,7 +33,9 @@ from punctual.core.runs import (
     after,
     ending_of_dead,
     give_up,
+    otherwise,
     permits,
+    plain,
     read_refusal,
     reap,
     was_applied,
@@ -231,6 +233,27 @@ def test_a_start_ends_the_wait_and_its_reason() -> None:
 
     assert started is not None
     assert (started.retry_at, started.reason) == (None, None)
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_where_a_row_is_not_as_it_was_handed_over_the_plain_start_decides(situation: str) -> None:
+    start, permitted = MOVES["start"]
+    assert isinstance(start, Start)
+    guess = replace(start, handed_over=a_run(schedule_revision=7))
+    run = SITUATIONS[situation]
+
+    assert permits(guess, run) == permits(start, run)
+    assert otherwise(guess, run) == (start if situation in permitted else None)
+    assert plain(guess) == start
+
+
+def test_only_a_start_that_guessed_is_asked_for_otherwise() -> None:
+    start = MOVES["start"][0]
+    assert isinstance(start, Start)
+
+    assert otherwise(start, SITUATIONS["queued"]) is None
+    assert otherwise(replace(start, handed_over=a_run()), None) is None
+    assert otherwise(MOVES["finish"][0], SITUATIONS["queued"]) is None
 
 
 def test_a_wait_takes_its_start_back_because_nothing_was_called() -> None:

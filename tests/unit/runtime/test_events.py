@@ -9,7 +9,7 @@ import pytest
 from punctual.adapters.sqs.bodies import run_body, shards_body
 from punctual.ports import DeadLetter, Message
 from punctual.runtime.events import read_minute, read_runs, read_shards, remaining
-from tests.support.builders import MINUTE, SECOND, a_run_key
+from tests.support.builders import MINUTE, SECOND, a_run, a_run_key
 from tests.support.clock import NINE
 
 
@@ -52,6 +52,20 @@ class TestRuns:
 
         assert len(batch.messages) == 2
         assert batch.unreadable == (("id-1", DeadLetter(body=body, reason=reason)),)
+
+    @pytest.mark.parametrize(("received", "is_said"), [("1", True), ("2", False), ("17", False)])
+    def test_say_what_their_row_was_when_they_come_the_first_time(
+        self, received: str, is_said: bool
+    ) -> None:
+        """A later delivery mostly finds it changed, and a guess that is wrong costs a write."""
+        run = a_run()
+        event = a_batch(run_body(run.key, run))
+        event["Records"][0]["attributes"] = {"ApproximateReceiveCount": received}
+
+        ((message, _),) = read_runs(event).messages
+
+        assert message.key == run.key
+        assert message.handed_over == (run if is_said else None)
 
     def test_that_are_kept_are_answered_by_their_ids(self) -> None:
         batch = read_runs(a_batch(*(run_body(a_run_key(name=f"m.{n}")) for n in range(3))))

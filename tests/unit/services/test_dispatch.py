@@ -81,6 +81,25 @@ def test_a_visit_hands_over_the_window_and_moves_the_pointer_past_it(deployed: D
     assert deployed.messages_until(NINE + 10 * MINUTE) == [(s, a_run_key(s)) for s in slots]
 
 
+def test_a_message_says_what_its_row_was_handed_over_as(
+    deployed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that its start can ask for just that row, and need not read it."""
+    deployed.store(a_job(policy=Policy(delivery=Delivery.AT_MOST_ONCE)))
+    sent: list[Outgoing] = []
+    send = deployed.engine.queue.send
+
+    def note(messages: Sequence[Outgoing]) -> Sequence[bool]:
+        sent.extend(messages)
+        return send(messages)
+
+    monkeypatch.setattr(deployed.engine.queue, "send", note)
+    deployed.dispatch()
+
+    assert len(sent) == 10
+    assert [message.handed_over for message in sent] == [deployed.run(m.key) for m in sent]
+
+
 def test_every_run_is_looked_at_once_it_has_been_due_for_a_while(deployed: Deployment) -> None:
     deployed.store(a_job())
 

@@ -16,8 +16,8 @@ from punctual.core.instants import MILLISECOND
 from punctual.core.jobs import CatchUp, Delivery, Epoch, HttpTarget, Job, JobState, Policy
 from punctual.core.records import content_ref
 from punctual.core.retry import Jitter, RetryPolicy
-from punctual.core.runs import Finish, GiveUp, RequestCancel, Retry, Run, RunState, Start
-from punctual.ports import Message, Outgoing
+from punctual.core.runs import Finish, GiveUp, Move, RequestCancel, Retry, Run, RunState, Start
+from punctual.ports import Message, Moved, Outgoing
 from punctual.services import execute as module
 from punctual.services.execute import ASK_AGAIN, HOLD_MAX
 from tests.support.builders import (
@@ -698,6 +698,27 @@ class TestAnAnswerThatWasLost:
         assert [call.attempt for _, call in deployed.targets.calls] == [1]
         assert handled.kept == []
         assert deployed.now < SLOT + 5 * SECOND
+
+    def test_of_a_start_is_asked_for_without_what_its_message_says_of_the_row(
+        self, deployed: Deployment, runs: UnansweredMoves, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Once it was applied, the row is not as it was handed over."""
+        run = a_run(SLOT)
+        messages = [replace(m, handed_over=run) for m in handed_over(deployed, run)]
+        runs.unanswered, runs.only = [True], Start
+        asked: list[Start] = []
+        move = runs.move
+
+        def note(moves: Sequence[Move]) -> Sequence[Moved]:
+            asked.extend(move for move in moves if isinstance(move, Start))
+            return move(moves)
+
+        monkeypatch.setattr(runs, "move", note)
+        deployed.at(SLOT).execute(messages)
+
+        assert [start.handed_over for start in asked] == [run, None]
+        assert len({start.owner for start in asked}) == 1
+        assert (outcome(deployed).state, outcome(deployed).attempt) == (RunState.SUCCEEDED, 1)
 
     def test_of_a_start_is_not_asked_for_once_a_call_could_not_end_in_time(
         self, deployed: Deployment, runs: UnansweredMoves

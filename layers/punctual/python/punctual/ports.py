@@ -190,7 +190,8 @@ class RunStore(Protocol):
 
         A `Start` refused by a row that its own owner holds counts as applied; so does a `Finish`
         refused by an outcome that names its owner in `finished_by`, a `Retry` or `Wait` refused by
-        the very state it would leave, and a `Void` whose row is gone.
+        the very state it would leave, and a `Void` whose row is gone. What a `Start` guesses of its
+        row changes what it costs, and no answer.
         """
         ...
 
@@ -318,6 +319,8 @@ class Outgoing:
     at: datetime
     """Delivered at this instant; on a queue that counts whole seconds up to one earlier, so the
     executor waits out the rest. Never more than 900 s ahead."""
+    handed_over: Run | None = None
+    """The row of a slot as it was just handed over, for the message to say; else None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,6 +330,11 @@ class Message:
     key: RunKey
     receipt: str
     """Names this delivery to the queue."""
+    handed_over: Run | None = None
+    """The row as the message says that it was handed over, if it does and comes the first time.
+
+    Old news: the row may have changed since, or be gone.
+    """
 
 
 class RunQueue(Protocol):

@@ -17,6 +17,7 @@ from punctual.adapters.sqs.shard_queue import SqsShardQueue
 from punctual.core.identity import JobKey, RunKey
 from punctual.core.jobs import Lane
 from punctual.ports import DeadLetter, Message, Outgoing
+from tests.support.builders import a_run
 from tests.support.clock import NINE, FakeClock
 
 URLS = {Lane.FAST: "https://sqs.example/fast", Lane.SLOW: "https://sqs.example/slow"}
@@ -87,6 +88,21 @@ def test_a_message_is_delayed_by_whole_seconds_and_never_late(
     add_send(stubber, URLS[Lane.FAST], [entry], {"Successful": successful(0)})
 
     assert queue.send([outgoing(0, after=ahead)]) == [True]
+
+
+def test_a_message_says_what_its_row_was_handed_over_with(
+    queue: SqsRunQueue, stubber: Stubber
+) -> None:
+    run = a_run()
+    entry = {
+        "Id": "0",
+        "MessageBody": run_body(run.key, run),
+        "DelaySeconds": 0,
+        "MessageGroupId": ANY,
+    }
+    add_send(stubber, URLS[Lane.FAST], [entry], {"Successful": successful(0)})
+
+    assert queue.send([Outgoing(key=run.key, lane=run.lane, at=NINE, handed_over=run)]) == [True]
 
 
 def test_ten_messages_share_a_request_and_each_lane_has_its_queue(

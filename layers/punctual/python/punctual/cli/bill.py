@@ -47,8 +47,8 @@ WATCHED = 0.16
 """Write units: a watch row for up to 25 runs, written and deleted, less full where jobs differ."""
 CREATED = 4
 """Write units of a new job: its content, itself, its places in two indexes."""
-READ = 2.2
-"""Read units: the row as its start left it, the job, and a share of contents and indexes."""
+READ = 1.2
+"""Read units: the job, and a share of contents and indexes."""
 AHEAD_SLOTS = 10
 AHEAD = timedelta(seconds=840)
 """A visit hands over up to ten slots, no further ahead than this."""

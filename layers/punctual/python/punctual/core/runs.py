@@ -5,7 +5,7 @@ engine that cannot call Python states the same condition in its own words, and o
 holds the two to each other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
@@ -198,6 +198,12 @@ class Start:
     owner: str
     now: datetime
     lease_until: datetime
+    handed_over: Run | None = None
+    """The row as a message says that it was handed over; None where none says so.
+
+    Only a guess: a store may ask for exactly that row first, and need not read what it has started
+    then. Whether the start is permitted, and what it leaves, does not depend on it.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,6 +427,23 @@ def after(move: Move, run: Run) -> Run | None:
             return _changed(run, cancel_requested_at=at, reason=reason or run.reason)
         case _:
             assert_never(move)
+
+
+def otherwise(move: Move, run: Run | None) -> Start | None:
+    """Return the start to ask for where the row is not as it was handed over; None for none.
+
+    Args:
+        move: One that was refused.
+        run: The row that refused it, or None when there is none.
+    """
+    if not isinstance(move, Start) or move.handed_over is None or run is None:
+        return None
+    return plain(move) if permits(move, run) else None
+
+
+def plain(start: Start) -> Start:
+    """Return a start that guesses nothing of its row."""
+    return replace(start, handed_over=None)
 
 
 def was_applied(move: Move, run: Run | None) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from punctual.adapters.sqs.bodies import UnreadableBody, read_run_body, read_shards_body
+from punctual.adapters.sqs.bodies import UnreadableBody, read_run, read_shards_body
 from punctual.core.instants import parse_instant
 from punctual.core.watching import minute_of
 from punctual.ports import DeadLetter, Message
@@ -50,16 +50,29 @@ def read_runs(event: Mapping[str, Any]) -> RunBatch:
     for record in event["Records"]:
         body = record["body"]
         try:
-            key = read_run_body(body)
+            key, handed_over = read_run(body)
         except UnreadableBody as error:
             unreadable.append((record["messageId"], DeadLetter(body=body, reason=str(error))))
         else:
-            messages.append((Message(key=key, receipt=record["receiptHandle"]), body))
+            message = Message(
+                key=key,
+                receipt=record["receiptHandle"],
+                handed_over=handed_over if _comes_first(record) else None,
+            )
+            messages.append((message, body))
     return RunBatch(
         messages=tuple(messages),
         unreadable=tuple(unreadable),
         message_ids={record["receiptHandle"]: record["messageId"] for record in event["Records"]},
     )
+
+
+def _comes_first(record: Mapping[str, Any]) -> bool:
+    """Say whether a message was never received before: what it says of its row may still be so.
+
+    A later delivery mostly finds a row that was started by an earlier one.
+    """
+    return bool(record.get("attributes", {}).get("ApproximateReceiveCount") == "1")
 
 
 def read_shards(event: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -271,7 +271,7 @@ class Dispatch:
     def _sent(self, visits: Sequence[Visit]) -> list[Visit]:
         visits = self._in_time(visits)
         messages = [
-            Outgoing(key=run.key, lane=run.lane, at=run.scheduled_at)
+            Outgoing(key=run.key, lane=run.lane, at=run.scheduled_at, handed_over=run)
             for visit in visits
             for run in visit.runs
         ]

@@ -57,6 +57,7 @@ from punctual.core.runs import (
     Wait,
     after,
     give_up,
+    plain,
     read_refusal,
     reap,
     why_cancelled,
@@ -300,6 +301,7 @@ class Execute:
             owner=owner_of(token),
             now=self._clock.now(),
             lease_until=lives_until + LEASE_MARGIN,
+            handed_over=message.handed_over,
         )
         return _Try(message, start, token)
 
@@ -310,7 +312,8 @@ class Execute:
             late = [each.message for each in unsure if _is_over(each.start.lease_until, now)]
             self._hide([(message, now + ASK_AGAIN) for message in late], done)
             again = [
-                replace(each, start=replace(each.start, now=now))
+                # Plainly: if it was applied, the row is not as it was handed over any more.
+                replace(each, start=plain(replace(each.start, now=now)))
                 for each in unsure
                 if not _is_over(each.start.lease_until, now)
             ]

@@ -211,23 +211,35 @@ def run_to_item(run: Run) -> dict[str, Any]:
     item = address(keys.job_partition(run.key.job), keys.run_sort(run.key)) | {
         "state": text(run.state),
         "scheduled_at": instant(run.scheduled_at),
-        "schedule_revision": number(run.schedule_revision),
         "attempt": number(0),
-        "attempts_left": number(run.max_attempts),
         "lease_until": number(0),
         "retry_at": number(0),
         "starts": {"L": []},
         "failures": {"L": []},
     }
+    item |= pinned_to_values(run)
     if run.trigger is not Trigger.SCHEDULE:
         item["trigger"] = text(run.trigger)
-    if run.delivery is not Delivery.AT_LEAST_ONCE:
-        item["delivery"] = text(run.delivery)
-    if run.lane is not Lane.FAST:
-        item["lane"] = text(run.lane)
     if run.content is not None:
         item["content"] = text(run.content)
     return item
+
+
+PINNED_MAY_BE_LEFT_OUT = ("delivery", "lane")
+"""What `pinned_to_values` does not always say."""
+
+
+def pinned_to_values(run: Run) -> dict[str, Any]:
+    """Write what a run that is new was handed over with: its revision and its policies."""
+    values = {
+        "schedule_revision": number(run.schedule_revision),
+        "attempts_left": number(run.max_attempts),
+    }
+    if run.delivery is not Delivery.AT_LEAST_ONCE:
+        values["delivery"] = text(run.delivery)
+    if run.lane is not Lane.FAST:
+        values["lane"] = text(run.lane)
+    return values
 
 
 def run_from_item(item: Item) -> Run:

@@ -4,16 +4,19 @@ Each condition says what `permits` says, and each change what `after` does; a te
 each other over every state.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, assert_never
 
 from punctual.adapters.dynamodb import keys
 from punctual.adapters.dynamodb.items import (
+    PINNED_MAY_BE_LEFT_OUT,
     address,
     ending_to_values,
     failure_to_value,
     instant,
     number,
+    pinned_to_values,
     start_to_value,
     text,
 )
@@ -111,19 +114,35 @@ REQUEST_CANCEL = Change(when=RUNNING, sets=("#cancel_requested_at = :at",))
 
 CANCEL_FOR_A_REASON = Change(when=RUNNING, sets=("#cancel_requested_at = :at", "#reason = :reason"))
 
-REVISE = Change(
-    when="#state = :queued AND #schedule_revision < :schedule_revision",
-    sets=(
-        "#schedule_revision = :schedule_revision",
-        "#attempts_left = :attempts_left",
-        "#delivery = :delivery",
-        "#lane = :lane",
-    ),
-)
-"""A queued row of an older schedule revision becomes the newer one's."""
+OLDER = "#state = :queued AND #schedule_revision < :schedule_revision"
 
 MAY_BE_LEFT_OUT = ("finished_by", "reason", "result", "error")
 """What an outcome does not always have."""
+
+
+@lru_cache
+def _start(pinned: tuple[str, ...]) -> Change:
+    """START of a row that stands as it was handed over, with the attributes `pinned`.
+
+    What a queued row has besides is in its name, and the same in all.
+    """
+    asked = [f"#{name} = :{name}" for name in pinned]
+    asked += [f"attribute_not_exists(#{name})" for name in _left_out(pinned)]
+    return replace(START, when=" AND ".join([QUEUED, *asked]))
+
+
+@lru_cache
+def _revise(pinned: tuple[str, ...]) -> Change:
+    """Set a queued row of an older schedule revision to the newer one's attributes `pinned`."""
+    return Change(
+        when=OLDER,
+        sets=tuple(f"#{name} = :{name}" for name in pinned),
+        removes=tuple(f"#{name}" for name in _left_out(pinned)),
+    )
+
+
+def _left_out(pinned: tuple[str, ...]) -> list[str]:
+    return [name for name in PINNED_MAY_BE_LEFT_OUT if name not in pinned]
 
 
 @lru_cache
@@ -156,13 +175,15 @@ def write_of(move: Move) -> Update | Delete:
     """Return the conditional write that carries out a move."""
     match move:
         case Start(owner=owner, now=now, lease_until=lease_until):
+            pinned = pinned_to_values(move.handed_over) if move.handed_over is not None else {}
             return _update(
                 move.key,
-                START,
+                _start(tuple(pinned)) if pinned else START,
                 owner=text(owner),
                 now=instant(now),
                 lease_until=instant(lease_until),
                 start=start_to_value(now, mark_of(owner)),
+                **pinned,
             )
         case Finish(owner=owner, ending=ending, scheduled_at=scheduled_at):
             outcome = ending_to_values(ending, by=owner, scheduled_at=scheduled_at)
@@ -217,14 +238,8 @@ def write_of(move: Move) -> Update | Delete:
 
 def revise(run: Run) -> Update:
     """Return the write that sets a queued row of an older schedule revision to `run`."""
-    return _update(
-        run.key,
-        REVISE,
-        schedule_revision=number(run.schedule_revision),
-        attempts_left=number(run.max_attempts),
-        delivery=text(run.delivery),
-        lane=text(run.lane),
-    )
+    pinned = pinned_to_values(run)
+    return _update(run.key, _revise(tuple(pinned)), **pinned)
 
 
 def _address(key: RunKey) -> dict[str, Any]:

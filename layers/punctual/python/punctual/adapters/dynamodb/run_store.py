@@ -19,7 +19,17 @@ from punctual.adapters.dynamodb.table import Answer, Fate, Table
 from punctual.adapters.dynamodb.writes import Insert
 from punctual.core.errors import StoreUnavailable
 from punctual.core.identity import JobKey, RunKey
-from punctual.core.runs import HISTORY_KEPT, Move, Run, RunState, Start, Stretch, was_applied
+from punctual.core.runs import (
+    HISTORY_KEPT,
+    Move,
+    Run,
+    RunState,
+    Start,
+    Stretch,
+    after,
+    otherwise,
+    was_applied,
+)
 from punctual.ports import Clock, Moved
 
 FAILED = Moved(applied=False, run=None, failed=True)
@@ -69,7 +79,7 @@ class DynamoRunStore:
         started = {
             move.key: index
             for index, (move, answer) in enumerate(zip(moves, answers, strict=True))
-            if isinstance(move, Start) and answer.fate is Fate.APPLIED and answer.item is None
+            if isinstance(move, Start) and answer.fate is Fate.APPLIED and moved[index].run is None
         }
         if started:
             # A batch does not answer with the rows, and an executor needs what it has started.
@@ -79,6 +89,16 @@ class DynamoRunStore:
                 rows = None
             for key, index in started.items():
                 moved[index] = _started(moves[index], rows.get(key)) if rows is not None else FAILED
+        plainly = {
+            index: start
+            for index, (move, answer) in enumerate(zip(moves, answers, strict=True))
+            if answer.fate is Fate.REFUSED
+            and (start := otherwise(move, moved[index].run)) is not None
+        }
+        if plainly:
+            answered = self.move(list(plainly.values()))
+            for index, answer in zip(plainly, answered, strict=True):
+                moved[index] = answer
         return moved
 
     def read(self, run_keys: Sequence[RunKey]) -> Mapping[RunKey, Run]:
@@ -164,6 +184,9 @@ class DynamoRunStore:
         run = self._run(answer.item)
         match answer.fate:
             case Fate.APPLIED:
+                if run is None and isinstance(move, Start) and move.handed_over is not None:
+                    # The condition asked for exactly this row, so what it is by now is known.
+                    run = after(move, move.handed_over)
                 return Moved(applied=True, run=run)
             case Fate.REFUSED:
                 return Moved(applied=was_applied(move, run), run=run)

@@ -80,7 +80,7 @@ class SqsRunQueue:
                 Entries=[
                     {
                         "Id": str(index),
-                        "MessageBody": run_body(message.key),
+                        "MessageBody": run_body(message.key, message.handed_over),
                         "DelaySeconds": _delay_seconds(message.at, now=now),
                         "MessageGroupId": _fair_group(message.key.job.tenant),
                     }
