@@ -306,7 +306,8 @@ def _at_one_place(dice: Dice, site: str, fault: Fault) -> Weather:
         rates[Mishap.POISON] = 1.0
     if purpose == "run.cancel":
         manners = {Manner.SLOW: 0.9}
-        leanings = frozenset({Leaning.CANCELS})
+        slow_lane = frozenset({Leaning.SLOW_LANE}) if function == "slow" else frozenset[Leaning]()
+        leanings = frozenset({Leaning.CANCELS}) | slow_lane
     if purpose == "message.hide":
         rates[Mishap.MESSAGE_DOUBLED] = 0.7
     if Leaning.DEATHS in leanings:
@@ -397,15 +398,17 @@ def _left_out_late(dice: Dice) -> Weather:
 
 
 def _late_claims(dice: Dice) -> Weather:
-    """Let claims arrive when the job was edited since, and its pointer is where it was."""
+    """Let claims arrive when the job was edited since, or made anew, its pointer where it was."""
     rates, manners = _strewn(dice), _manners(dice)
     focuses = (
         Focus(site="dispatch job.claim", fault=Fault.LATE, rate=0.8),
         # Edits hand nothing over by themselves, so that the pointer stays where a visit saw it.
         Focus(site="api watch.add", fault=Fault.KILLED_BEFORE, rate=1.0),
     )
-    leanings = frozenset({Leaning.EDITS})
-    return _weather(dice, rates, manners, focuses=focuses, leanings=leanings)
+    leanings = {Leaning.EDITS}
+    if dice.chance(0.5, "made anew"):
+        leanings.add(Leaning.RECREATION)
+    return _weather(dice, rates, manners, focuses=focuses, leanings=frozenset(leanings))
 
 
 _Theme = Callable[[Dice], Weather]
@@ -429,7 +432,7 @@ _RARE_FACTS: Mapping[str, _Theme] = {
 
 _FACTS_AT: Mapping[str, Place] = {
     # Frozen before the call leaves, while the run that it is about starts.
-    "REVISE, refused by what is live": ("api run.revise", Fault.FROZEN),
+    "REVISE, refused by what is live": ("dispatch run.revise", Fault.FROZEN),
 }
 """What comes of one fault at one call site."""
 
