@@ -42,6 +42,8 @@ APPLIED = (
     "CLAIM",
     "PARK",
     "LEAVE OUT",
+    "SETTLE",
+    "WITHDRAW",
     "PUT JOB",
     "PUT CONTENT",
     "REMEMBER",

@@ -73,6 +73,8 @@ SITES = (
             "stretch.list",
             "stretch.put",
             "stretch.read",
+            "stretch.settle",
+            "stretch.withdraw",
             "run.list",
             "run.void",
             "job.park",
@@ -105,6 +107,7 @@ SITES = (
             "stretch.list",
             "stretch.put",
             "stretch.read",
+            "stretch.settle",
             "watch.add",
             "run.insert",
             "run.revise",
@@ -151,6 +154,8 @@ _LEANINGS: Mapping[str, tuple[Leaning, ...]] = {
     "stretch.list": (Leaning.CATCH_UP,),
     "stretch.put": (Leaning.CATCH_UP,),
     "stretch.read": (Leaning.CATCH_UP,),
+    "stretch.settle": (Leaning.CATCH_UP,),
+    "stretch.withdraw": (Leaning.CATCH_UP,),
     "run.list": (Leaning.CATCH_UP, Leaning.CANCELS),
     "run.void": (Leaning.CATCH_UP, Leaning.EDITS),
     "run.revise": (Leaning.EDITS,),
@@ -190,6 +195,8 @@ _BEFORE: Mapping[str, tuple[Focus, ...]] = {
     "fast letter.keep": (),
     "slow letter.keep": (),
     "dispatch stretch.put": (),
+    "dispatch stretch.settle": (),
+    "dispatch stretch.withdraw": (_always("dispatch stretch.put", Fault.KILLED_AFTER),),
     "dispatch stretch.list": (),
     "dispatch run.list": (),
     "slow run.end": (_always("slow run.start", Fault.KILLED_AFTER),),
@@ -205,7 +212,12 @@ _SELDOM = (*_BEFORE, *_BEFORE, *("dispatch run.end",) * 3)
 PLACES = tuple((site, fault) for site in (*SITES, *_SELDOM) for fault in Fault)
 """Every fault at every call site, in turn; those that are seldom called come several times."""
 
-_OUTAGE = frozenset({"run.list", "run.void", "stretch.list", "stretch.put", "stretch.read"})
+_OUTAGE = frozenset(
+    {
+        *("run.list", "run.void", "stretch.list", "stretch.put", "stretch.read"),
+        *("stretch.settle", "stretch.withdraw"),
+    }
+)
 """What a dispatch asks when it leaves slots out."""
 
 
