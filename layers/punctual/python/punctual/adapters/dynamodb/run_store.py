@@ -29,6 +29,8 @@ FAILED = Moved(applied=False, run=None, failed=True)
 ANNOUNCED = "#announced_by = :announced_by"
 """The condition on a stretch that nobody settled or withdrew, nor another visit announced anew."""
 
+SETTLE = Change(when=ANNOUNCED, removes=("#announced_by",))
+
 STRETCHES_MAX = 100
 """Stretches of one life that are listed."""
 
@@ -151,9 +153,8 @@ class DynamoRunStore:
 
     def settle_stretches(self, stretches: Sequence[tuple[JobKey, Stretch]]) -> Sequence[bool]:
         """See `RunStore.settle_stretches`."""
-        change = Change(when=ANNOUNCED, removes=("#announced_by",))
         return self._applied(
-            Update(key=stretch_address(key, each), change=change, values=_announced(each))
+            Update(key=stretch_address(key, each), change=SETTLE, values=_announced(each))
             for key, each in stretches
         )
 
