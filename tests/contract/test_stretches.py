@@ -73,3 +73,49 @@ def test_the_latest_hundred_are_read(engine: Engine) -> None:
     engine.runs.put_stretches([(JOB, stretch) for stretch in stretches])
 
     assert engine.runs.stretches(JOB, incarnation=1) == stretches[:-101:-1]
+
+
+def test_what_is_announced_leaves_nothing_out_until_it_is_settled(engine: Engine) -> None:
+    announced = a_stretch(announced_by="visit")
+    assert engine.runs.put_stretches([(JOB, announced)]) == [True]
+
+    (found,) = engine.runs.stretches(JOB, incarnation=1)
+    assert found == announced
+    assert not found.holds(NINE)
+
+    assert engine.runs.settle_stretches([(JOB, announced)]) == [True]
+    (found,) = engine.runs.stretches(JOB, incarnation=1)
+    assert found == a_stretch()
+    assert found.holds(NINE)
+
+
+def test_what_was_withdrawn_is_never_settled(engine: Engine) -> None:
+    """Also where the request to settle it arrives long after, and another visit was there."""
+    announced, again = a_stretch(announced_by="visit"), a_stretch(announced_by="another")
+    engine.runs.put_stretches([(JOB, announced)])
+
+    assert engine.runs.withdraw_stretches([(JOB, announced)]) == [True]
+    assert engine.runs.withdraw_stretches([(JOB, announced)]) == [True], "gone is gone"
+    assert engine.runs.settle_stretches([(JOB, announced)]) == [False]
+    assert engine.runs.stretches(JOB, incarnation=1) == []
+
+    assert engine.runs.put_stretches([(JOB, again)]) == [True]
+    assert engine.runs.settle_stretches([(JOB, announced)]) == [False]
+    assert engine.runs.stretches(JOB, incarnation=1) == [again]
+
+
+def test_what_is_settled_is_not_withdrawn(engine: Engine) -> None:
+    announced, later = (a_stretch(NINE + n * DAY, announced_by="visit") for n in range(2))
+    engine.runs.put_stretches([(JOB, announced), (JOB, later)])
+    engine.runs.settle_stretches([(JOB, announced)])
+
+    assert engine.runs.withdraw_stretches([(JOB, announced), (JOB, later)]) == [False, True]
+    assert engine.runs.stretches(JOB, incarnation=1) == [a_stretch()]
+
+
+def test_one_announcement_stands_at_a_time(engine: Engine) -> None:
+    announced, again = a_stretch(announced_by="visit"), a_stretch(announced_by="another")
+    engine.runs.put_stretches([(JOB, announced)])
+
+    assert engine.runs.put_stretches([(JOB, again)]) == [False]
+    assert engine.runs.stretches(JOB, incarnation=1) == [announced]

@@ -124,7 +124,6 @@ class Checker:
         """Jobs that nobody can read."""
         self._changed_at: dict[str, int] = {}
         """When a job was last created or changed, by its partition."""
-        self.stale_stretches: set[Address] = set()
         self.void_stretches: set[Address] = set()
         self._in_bound = Mishap.CLOCKS_FAR_APART not in self.scenario.profile.rates
 
@@ -150,8 +149,8 @@ class Checker:
                 self._job_written(address, before, after)
             case "watch":
                 self._watch_written(address, before, after)
-            case "stretch" if before is None and after is not None:
-                self._stretch_written(address, after)
+            case "stretch" if after is not None and "announced_by" not in after:
+                self._stretch_settled(address, after)
             case "beat":
                 self._counted["dispatches"] += 1
             case _:
@@ -318,21 +317,19 @@ class Checker:
             if is_ is not None and (was is None or is_ < was):
                 self.fail("I8", f"the pointer of {address[0]} went back from {was} to {is_}")
 
-    def _stretch_written(self, address: Address, stretch: Item) -> None:
-        """Tell a stretch that came too late: its visit stood still, or its write was under way.
+    def _stretch_settled(self, address: Address, stretch: Item) -> None:
+        """Tell a stretch that says nothing: the job was edited, and its slots are not the job's.
 
-        By then others have accounted for these slots, a pause withholds them, or the job is gone;
-        whoever reads such a stretch finds the runs of its slots, or no job. Or the slots are no
-        longer the job's, and it says nothing.
+        Its visit stood still, or its write was under way. Slots that the pointer has passed are the
+        job's for good, and so are those that a pause withholds.
         """
         job = self.table.items[address[0], "JOB"]
         pointer = _pointer(job)
         since = int(stretch["since"]["N"])
         passed = pointer is None or pointer > since
         passed = passed or ("paused_at" in job and int(job["paused_at"]["N"]) < since)
-        if job["incarnation"] != stretch["incarnation"] or _state(job) == "deleted" or passed:
-            self.stale_stretches.add(address)
-        elif job["schedule_revision"] != stretch["schedule_revision"]:
+        gone = job["incarnation"] != stretch["incarnation"] or _state(job) == "deleted"
+        if not gone and not passed and job["schedule_revision"] != stretch["schedule_revision"]:
             self.void_stretches.add(address)
 
     def _count_job_write(self, before: Item | None, after: Item) -> None:
@@ -565,7 +562,6 @@ class Checker:
             units=self.units,
             counts=Counts(**self._counted),
             cancelled=frozenset(self.users.cancels),
-            stale_stretches=frozenset(self.stale_stretches),
             void_stretches=frozenset(self.void_stretches),
             poison=self.poison,
             dead_letters=frozenset(dead_letters),

@@ -523,8 +523,8 @@ MUTANTS = (
         _in(
             "services.dispatch",
             (
-                "        if not stretches:\n            return list(visits)",
-                "        if True:\n            return list(visits)",
+                "        if not any(visit.left_out for visit in visits):\n",
+                "        if True:\n",
             ),
         ),
     ),

@@ -40,11 +40,6 @@ class Stretch:
     since: int
     until: int
     count: int
-    stale: bool
-    """Whether its slots were others' by the time it was written: its visit had stood still.
-
-    Whoever reads it finds the runs of those slots, and counts the rest as left out.
-    """
 
     def within(self, slots: Iterable[int], *, rows: Mapping[int, Item]) -> list[int]:
         """Return the slots that lie in it; a row of another schedule between them is none."""
@@ -85,10 +80,8 @@ class Reckoning:
     counts: Counts
     cancelled: frozenset[str]
     """Runs whose cancel was asked for."""
-    stale_stretches: frozenset[Address]
-    """Stretches that were written after others had accounted for their slots."""
     void_stretches: frozenset[Address]
-    """Stretches that were written after an edit, about slots of the schedule before it."""
+    """Stretches that were settled after an edit, about slots of the schedule before it."""
     poison: Sequence[str]
     """Bodies that nobody wrote, as they were put into queues."""
     dead_letters: frozenset[str]
@@ -136,16 +129,19 @@ class Reckoning:
             if kind == "R" and "trigger" not in item:
                 slot = int(item["scheduled_at"]["N"])
                 rows[pk, int(rest.partition("#")[0])][slot] = item
-            elif kind == "M" and (pk, sk) not in self.void_stretches:
+            elif kind == "M" and self._counts((pk, sk), item):
                 stretch = Stretch(
                     revision=int(item["schedule_revision"]["N"]),
                     since=int(item["since"]["N"]),
                     until=int(item["until"]["N"]),
                     count=int(item["count"]["N"]),
-                    stale=(pk, sk) in self.stale_stretches,
                 )
                 stretches[pk, int(item["incarnation"]["N"])].append(stretch)
         return rows, stretches
+
+    def _counts(self, address: Address, stretch: Item) -> bool:
+        """Say whether a stretch leaves slots out: it is settled, of the schedule as it is."""
+        return "announced_by" not in stretch and address not in self.void_stretches
 
     def _accounted(
         self,
@@ -158,14 +154,10 @@ class Reckoning:
         name = f"{life.partition} (life {life.incarnation})"
         known = slots.must | slots.may
         left_out: Counter[int] = Counter()
-        stale: set[int] = set()
         for stretch in stretches:
             if not life.leaves_out:
                 yield "I10", f"{name} leaves slots out, which nobody asked for"
             inside = stretch.within(known, rows=rows)
-            if stretch.stale:
-                stale.update(inside)
-                continue
             left_out.update(inside)
             sure = [slot for slot in inside if slot in slots.must]
             if not len(sure) <= stretch.count <= len(inside):
@@ -173,7 +165,7 @@ class Reckoning:
                     "I10",
                     f"{name}: a stretch counts {stretch.count} slots, and holds {len(inside)}",
                 )
-        told = rows.keys() | left_out.keys() | stale
+        told = rows.keys() | left_out.keys()
         pending = self._pending_from(life)
         for slot in sorted(slots.must):
             if slot not in told and slot < pending:

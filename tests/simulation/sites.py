@@ -109,6 +109,8 @@ def _transition(text: str) -> str:
         named = (("'since'", "LEAVE OUT"), ("'holder'", "GATE"), ("'holders'", "USAGE"))
         return next((name for attribute, name in named if attribute in text), "INSERT")
     changes, _, condition = text.partition("WHERE")
+    if '"announced_by"' in condition:
+        return "WITHDRAW" if text.startswith("DELETE") else "SETTLE"
     if text.startswith("DELETE"):
         return "VOID" if '"owner"' in condition else "VOID QUEUED"
     sets = set(re.findall(r'"([a-z_]+)"(?:\[\d+\])? =', changes))
@@ -144,6 +146,8 @@ _BY_ATTRIBUTE = (
 _PURPOSES = {
     "INSERT": "run.insert",
     "LEAVE OUT": "stretch.put",
+    "SETTLE": "stretch.settle",
+    "WITHDRAW": "stretch.withdraw",
     "REVISE": "run.revise",
     "START": "run.start",
     "FINISH": "run.settle",

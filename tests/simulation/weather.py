@@ -77,6 +77,8 @@ SITES = (
             "stretch.list",
             "stretch.put",
             "stretch.read",
+            "stretch.settle",
+            "stretch.withdraw",
             "run.list",
             "run.void",
             "job.park",
@@ -109,6 +111,7 @@ SITES = (
             "stretch.list",
             "stretch.put",
             "stretch.read",
+            "stretch.settle",
             "watch.add",
             "run.insert",
             "run.revise",
@@ -165,6 +168,8 @@ _LEANINGS: Mapping[str, tuple[Leaning, ...]] = {
     "stretch.list": (Leaning.CATCH_UP,),
     "stretch.put": (Leaning.CATCH_UP,),
     "stretch.read": (Leaning.CATCH_UP,),
+    "stretch.settle": (Leaning.CATCH_UP,),
+    "stretch.withdraw": (Leaning.CATCH_UP,),
     "run.list": (Leaning.CATCH_UP, Leaning.CANCELS),
     "run.void": (Leaning.CATCH_UP, Leaning.EDITS),
     "run.revise": (Leaning.EDITS,),
@@ -204,6 +209,8 @@ _BEFORE: Mapping[str, tuple[Focus, ...]] = {
     "fast letter.keep": (),
     "slow letter.keep": (),
     "dispatch stretch.put": (),
+    "dispatch stretch.settle": (),
+    "dispatch stretch.withdraw": (_always("dispatch stretch.put", Fault.KILLED_AFTER),),
     "dispatch stretch.list": (),
     "dispatch run.list": (),
     "slow run.end": (_always("slow run.start", Fault.KILLED_AFTER),),
@@ -231,7 +238,12 @@ _REPORTING_PLACES = (
 _AIMED_FROM = 200_000
 """Seeds of their range that are left out before some are searched for."""
 
-_OUTAGE = frozenset({"run.list", "run.void", "stretch.list", "stretch.put", "stretch.read"})
+_OUTAGE = frozenset(
+    {
+        *("run.list", "run.void", "stretch.list", "stretch.put", "stretch.read"),
+        *("stretch.settle", "stretch.withdraw"),
+    }
+)
 """What a dispatch asks when it leaves slots out."""
 
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from infra.definitions import TABLE
-from punctual.adapters.dynamodb import job_store, moves
+from punctual.adapters.dynamodb import job_store, moves, run_store
 from punctual.adapters.dynamodb.table import Table
 from punctual.adapters.dynamodb.writes import Change, Delete, Insert, Update, Write, expressions
 from tests.simulation.expressions import Invalid
@@ -160,7 +160,7 @@ NUMBERS = (
     "schedule_revision",
     "ttl",
 )
-TEXTS = ("content", "owner", "pause_note", "reason", "state")
+TEXTS = ("announced_by", "content", "owner", "pause_note", "reason", "state")
 LISTS = ("failures", "starts")
 COUNTS = ("attempt", "attempts_left", "revision", "touched")
 """In every item, like the lists: production changes them without asking whether they exist."""
@@ -169,7 +169,7 @@ WORDS = ("queued", "running", "retrying", "active", "paused", "deleted", "a", "b
 
 CHANGES = [
     change
-    for module in (moves, job_store)
+    for module in (moves, job_store, run_store)
     for change in vars(module).values()
     if isinstance(change, Change)
 ]
@@ -179,7 +179,7 @@ CHANGES += [
     for when in (moves.HELD, moves.REAPABLE, moves.SPENT)
 ]
 
-DELETES = (moves.VOIDABLE, moves.QUEUED_AS_SEEN)
+DELETES = (moves.VOIDABLE, moves.QUEUED_AS_SEEN, run_store.ANNOUNCED)
 
 numbers = st.integers(-1, 4).map(lambda n: {"N": str(n)})
 instants = st.sampled_from([2, 4, 1_796_115_600_000]).map(lambda n: {"N": str(n)})

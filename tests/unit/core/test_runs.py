@@ -412,6 +412,19 @@ def test_an_attempt_is_live_up_to_the_last_instant_of_its_lease() -> None:
     assert not SITUATIONS["queued"].dead(NOW)
 
 
+def test_a_stretch_meets_what_begins_before_it_ends_and_ends_after_it_begins() -> None:
+    stretch = a_stretch(NINE, count=3)
+
+    met = [
+        (since, until)
+        for since in range(-2, 5)
+        for until in range(since, 5)
+        if stretch.meets(since=NINE + since * MINUTE, until=NINE + until * MINUTE)
+    ]
+
+    assert met == [(a, b) for a in range(-2, 3) for b in range(max(a, 0), 5)]
+
+
 def test_a_stretch_holds_its_first_and_its_last_slot() -> None:
     stretch = a_stretch(NINE, count=3)
 

@@ -32,6 +32,7 @@ from tests.support.builders import (
     a_due_job,
     a_job,
     a_job_key,
+    a_run,
     a_run_key,
     a_schedule,
     a_stretch,
@@ -43,7 +44,10 @@ from tests.support.mishaps import Calls, Died, Flaky, UnansweredMoves, every_dea
 NEVER = NINE + 365 * DAY
 
 
-USED_BY_VISITS = ("list", "move", "stretches", "insert")
+USED_BY_VISITS = (
+    *("list", "move", "insert"),
+    *("stretches", "put_stretches", "settle_stretches", "withdraw_stretches"),
+)
 
 
 def dense(job_id: str = "dense", *, every: timedelta = SECOND, **fields: Any) -> Job:
@@ -401,6 +405,73 @@ class TestAnOutage:
         assert deployed.dispatch().jobs == 1
         counts = [s.count for s in deployed.engine.runs.stretches(JOB, incarnation=1)]
         assert counts == [39, 20]
+
+    def test_a_run_that_begins_while_its_slot_is_being_left_out_is_not_left_out(
+        self, deployed: Deployment
+    ) -> None:
+        """Another visit hands it over meanwhile, and its executor finds no stretch yet."""
+        deployed.store(a_job(policy=Policy(catch_up=CatchUp.NONE)))
+        deployed.at(NINE + HOUR)
+        slot, store = NINE + 30 * MINUTE, deployed.engine.runs
+        run = a_run(slot)
+        start = Start(key=run.key, owner="me", now=deployed.now, lease_until=deployed.now + MINUTE)
+
+        def announced(stretches: Sequence[Any]) -> Sequence[bool]:
+            store.insert([run])
+            store.move([start])
+            return store.put_stretches(stretches)
+
+        runs = SimpleNamespace(**{name: getattr(store, name) for name in USED_BY_VISITS})
+        runs.put_stretches = announced
+        deployed.replaced["runs"] = runs
+        done = deployed.dispatch()
+        assert (done.failed, done.jobs) == (1, 0)
+        assert not any(each.holds(slot) for each in store.stretches(JOB, incarnation=1))
+
+        deployed.replaced.pop("runs")
+        assert deployed.dispatch().left_out == 58
+        stretches = store.stretches(JOB, incarnation=1)
+        assert not any(each.holds(slot) for each in stretches)
+        assert [each.count for each in stretches] == [29, 29]
+
+    def test_a_row_that_comes_while_its_slot_is_being_left_out_is_taken_back(
+        self, deployed: Deployment
+    ) -> None:
+        deployed.store(a_job(policy=Policy(catch_up=CatchUp.NONE)))
+        deployed.at(NINE + HOUR)
+        store = deployed.engine.runs
+
+        def announced(stretches: Sequence[Any]) -> Sequence[bool]:
+            store.insert([a_run(NINE + 30 * MINUTE)])
+            return store.put_stretches(stretches)
+
+        runs = SimpleNamespace(**{name: getattr(store, name) for name in USED_BY_VISITS})
+        runs.put_stretches = announced
+        deployed.replaced["runs"] = runs
+
+        assert deployed.dispatch().left_out == 59
+        assert min(deployed.states()) == NINE + HOUR
+
+    def test_of_two_visits_that_leave_the_same_out_one_is_in_vain(
+        self, deployed: Deployment
+    ) -> None:
+        """The other one met its announcement before it was settled."""
+        job = deployed.store(a_job(policy=Policy(catch_up=CatchUp.NONE)))
+        deployed.at(NINE + HOUR)
+        store, others = deployed.engine.runs, deployed.make_dispatch()
+
+        def settled(stretches: Sequence[Any]) -> Sequence[bool]:
+            assert others.visit(a_due_job(job)).left_out == 59
+            return store.settle_stretches(stretches)
+
+        runs = SimpleNamespace(**{name: getattr(store, name) for name in USED_BY_VISITS})
+        runs.settle_stretches = settled
+        deployed.replaced["runs"] = runs
+
+        done = deployed.dispatch()
+
+        assert done.jobs == 0
+        assert [each.count for each in store.stretches(JOB, incarnation=1)] == [59]
 
     def test_every_run_that_stands_among_many_late_slots_is_found(
         self, deployed: Deployment

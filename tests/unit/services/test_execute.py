@@ -276,6 +276,43 @@ class TestAfterTheStart:
 
         assert self.decided(deployed, job, at=SLOT + 2 * MINUTE) is None
 
+    def test_a_run_withdraws_what_is_only_announced_of_its_slot(self, deployed: Deployment) -> None:
+        """The visit that announced it has still to look: it finds the run, or was given up."""
+        job = a_job(policy=Policy(catch_up=CatchUp.NONE))
+        announced = a_stretch(NINE, count=10, announced_by="visit")
+        others = a_stretch(NINE + HOUR, announced_by="visit")
+        entries = [(JOB, announced), (JOB, others)]
+        messages = handed_over(deployed, job=job)
+        deployed.engine.runs.put_stretches(entries)
+
+        deployed.at(SLOT + 2 * MINUTE).execute(messages)
+
+        assert outcome(deployed).state is RunState.SUCCEEDED
+        assert deployed.engine.runs.stretches(JOB, incarnation=1) == [others]
+        assert deployed.engine.runs.settle_stretches(entries) == [False, True]
+
+    def test_a_slot_that_is_settled_under_the_eyes_of_its_run_is_left_out(
+        self, deployed: Deployment
+    ) -> None:
+        """Its row came after the visit had looked again: what cannot be withdrawn counts."""
+        job = a_job(policy=Policy(catch_up=CatchUp.NONE))
+        announced = [(JOB, a_stretch(NINE, count=10, announced_by="visit"))]
+        store = deployed.engine.runs
+        store.put_stretches(announced)
+
+        class Meddled:
+            """Has the visit settle its stretch the moment before it would be withdrawn."""
+
+            def __getattr__(self, name: str) -> Any:
+                if name == "withdraw_stretches":
+                    store.settle_stretches(announced)
+                return getattr(store, name)
+
+        deployed.replaced["runs"] = Meddled()
+
+        assert self.decided(deployed, job, at=SLOT + 2 * MINUTE) is None
+        assert deployed.targets.calls == []
+
     def test_stretches_are_read_only_for_late_runs_of_jobs_that_leave_slots_out(
         self, deployed: Deployment
     ) -> None:

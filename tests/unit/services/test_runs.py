@@ -164,6 +164,22 @@ def test_a_run_whose_slot_was_left_out_is_not_cancelled_beside_that(tmp_path: Pa
             runs_over(engine).cancel(KEY)
 
 
+def test_a_cancel_withdraws_what_is_only_announced_of_the_slot(tmp_path: Path) -> None:
+    """Else the slot could be settled as left out beside its outcome."""
+    with memory_engine(FakeClock(), tmp_path) as engine:
+        assert isinstance(engine.clock, FakeClock)
+        job = a_job(policy=Policy(catch_up=CatchUp.NONE))
+        announced = (job.key, a_stretch(NINE, announced_by="visit"))
+        engine.jobs.create(job)
+        engine.runs.put_stretches([announced])
+        engine.runs.insert([a_run()])
+        engine.clock.advance(HOUR)
+
+        assert runs_over(engine).list(job.key, limit=1).gaps == ()
+        assert runs_over(engine).cancel(KEY).stage is Stage.CANCELLED
+        assert engine.runs.settle_stretches([announced]) == [False]
+
+
 def test_a_run_whose_executor_died_is_cancelled_at_once(engine: Engine) -> None:
     engine.runs.insert([a_run()])
     engine.runs.move([START])

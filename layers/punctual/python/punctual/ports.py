@@ -223,6 +223,22 @@ class RunStore(Protocol):
         """
         ...
 
+    def settle_stretches(self, stretches: Sequence[tuple[JobKey, Stretch]]) -> Sequence[bool]:
+        """Make stretches count for good, each that stands as it was announced.
+
+        Returns:
+            For each whether it surely counts.
+        """
+        ...
+
+    def withdraw_stretches(self, stretches: Sequence[tuple[JobKey, Stretch]]) -> Sequence[bool]:
+        """Take stretches away, each that stands as it was announced.
+
+        Returns:
+            For each whether it is surely gone, so that it never counts.
+        """
+        ...
+
     def stretches(self, job: JobKey, *, incarnation: int) -> Sequence[Stretch]:
         """Return the stretches of one life of a job, latest first, at most 100."""
         ...

@@ -73,6 +73,17 @@ class Visit:
         """
         return now > self.planned_at + VISIT_MAX
 
+    def agrees_with(self, accounted: "Accounted") -> bool:
+        """Say whether no run has begun in what is left out, and nothing of it is recorded."""
+        return not any(
+            any(stretch.holds(slot) for slot in accounted.runs)
+            or any(
+                other.meets(since=stretch.since, until=stretch.until)
+                for other in accounted.stretches
+            )
+            for stretch in self.left_out
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounted:

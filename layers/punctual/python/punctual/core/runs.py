@@ -641,7 +641,14 @@ class Stretch:
     """Last slot left out."""
     count: int
     reason: str = "catch_up"
+    announced_by: str | None = None
+    """Token of the visit that has still to look whether a run began; until then it may be withdrawn
+    by whoever needs one of its slots, and nothing is left out. None: it is settled, for good."""
 
     def holds(self, slot: datetime) -> bool:
-        """Say whether a slot lies in this stretch."""
-        return self.since <= slot <= self.until
+        """Say whether a slot is left out by this stretch."""
+        return self.announced_by is None and self.since <= slot <= self.until
+
+    def meets(self, *, since: datetime, until: datetime) -> bool:
+        """Say whether it has a part in the time between two instants, both included."""
+        return self.since <= until and since <= self.until

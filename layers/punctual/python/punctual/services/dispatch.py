@@ -8,7 +8,7 @@ from punctual.core.dispatch import LOOK_AHEAD, Accounted, Visit, plan_visit
 from punctual.core.errors import StoreUnavailable
 from punctual.core.identity import JobKey, slot_name
 from punctual.core.jobs import DueJob
-from punctual.core.runs import Run, RunState, VoidQueued
+from punctual.core.runs import Run, RunState, Stretch, VoidQueued
 from punctual.core.watching import Look, Reference, look_after
 from punctual.ports import (
     Beat,
@@ -23,6 +23,7 @@ from punctual.ports import (
     WatchList,
 )
 from punctual.services.looks import note_down
+from punctual.services.stretches import settled_stretches
 
 JOBS_AT_ONCE = 25
 """Jobs whose visits share their requests: as many claims as one request carries."""
@@ -125,8 +126,9 @@ class Dispatch:
         now = self._clock.now()
         plan = plan_visit(job, now=now, until=until, paused=paused)
         if plan is not None and plan.left_out:
-            accounted = self._account(plan, done)
+            accounted = self._account(plan)
             if accounted is None:
+                done.failed += 1
                 done.finished = False
                 return done
             plan = plan_visit(job, now=now, until=until, paused=paused, accounted=accounted)
@@ -161,15 +163,18 @@ class Dispatch:
             return None
         if plan is None or not plan.left_out:
             return plan
-        accounted = self._account(plan, done)
-        return None if accounted is None else plan_visit(job, now=now, accounted=accounted)
+        accounted = self._account(plan)
+        if accounted is None:
+            done.failed += 1
+            return None
+        return plan_visit(job, now=now, accounted=accounted)
 
-    def _account(self, plan: Visit, done: Dispatched) -> Accounted | None:
+    def _account(self, plan: Visit, *, announced_by: str | None = None) -> Accounted | None:
         """Look what was made before of the slots that a plan leaves out; None without an answer.
 
-        Runs of them that nobody started are taken back: left out means that they do not run.
+        Runs of them that nobody started are taken back: left out means that they do not run. What
+        others announced is withdrawn, and what `announced_by` did is left alone.
         """
-        key, incarnation = plan.job.key, plan.job.incarnation
         revision = plan.job.schedule_revision
         try:
             rows = self._rows_among(plan)
@@ -182,12 +187,17 @@ class Dispatch:
             moved = self._runs.move(
                 [VoidQueued(key=row.key, schedule_revision=row.schedule_revision) for row in queued]
             )
-            stretches = self._runs.stretches(key, incarnation=incarnation)
+            stretches = settled_stretches(
+                plan.job.key,
+                incarnation=plan.job.incarnation,
+                since=plan.left_out[0].since,
+                until=plan.left_out[-1].until,
+                runs=self._runs,
+                announced_by=announced_by,
+            )
         except StoreUnavailable:
-            done.failed += 1
             return None
         if any(void.failed for void in moved):
-            done.failed += 1
             return None
         gone = {row.key for row, void in zip(queued, moved, strict=True) if void.applied}
         return Accounted(
@@ -278,12 +288,37 @@ class Dispatch:
         return _whole(visits, self._queue.send(messages) if messages else [])
 
     def _left_out(self, visits: Sequence[Visit]) -> list[Visit]:
+        """Announce what is left out, look again whether a run of it began, and settle it.
+
+        An executor starts its run and then looks for stretches. So a run that it called is seen
+        here, or it met the announcement and withdrew it: however late any of these writes arrives.
+        """
         visits = self._in_time(visits)
-        stretches = [(v.job.key, stretch) for v in visits for stretch in v.left_out]
-        if not stretches:
+        if not any(visit.left_out for visit in visits):
             return list(visits)
-        recorded = iter(self._runs.put_stretches(stretches))
-        return [v for v in visits if sum(next(recorded) for _ in v.left_out) == len(v.left_out)]
+        token = self._chance.token()
+        visits = _settled(visits, self._runs.put_stretches(_announced(visits, by=token)))
+        visits = [v for v in visits if not v.left_out or self._is_clear(v, announced_by=token)]
+        return _settled(visits, self._runs.settle_stretches(_announced(visits, by=token)))
+
+    def _is_clear(self, visit: Visit, *, announced_by: str) -> bool:
+        """Say whether nothing came up, since it was planned, about what a visit leaves out."""
+        accounted = self._account(visit, announced_by=announced_by)
+        return accounted is not None and visit.agrees_with(accounted)
+
+
+def _announced(visits: Sequence[Visit], *, by: str) -> list[tuple[JobKey, Stretch]]:
+    return [
+        (visit.job.key, replace(stretch, announced_by=by))
+        for visit in visits
+        for stretch in visit.left_out
+    ]
+
+
+def _settled(visits: Sequence[Visit], answers: Sequence[bool]) -> list[Visit]:
+    """Keep the visits of which every stretch stands; one answer for each stretch, in order."""
+    remaining = iter(answers)
+    return [v for v in visits if sum(next(remaining) for _ in v.left_out) == len(v.left_out)]
 
 
 def _whole(visits: Sequence[Visit], answers: Sequence[bool]) -> list[Visit]:

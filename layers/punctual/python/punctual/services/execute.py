@@ -79,6 +79,7 @@ from punctual.ports import (
 from punctual.services.admission import Admission, Admitted
 from punctual.services.gone import pause_gone, says_gone
 from punctual.services.looks import note_down
+from punctual.services.stretches import settled_stretches
 
 HOLD_MAX = timedelta(seconds=2)
 """A message that comes this early at most is held until its slot; an earlier one is hidden."""
@@ -424,14 +425,20 @@ class Execute:
     ) -> Mapping[tuple[JobKey, int], Sequence[Stretch]]:
         """Read what was left out of the lives whose runs are late, where a rule does that."""
         now = self._clock.now()
-        lives = {
-            (attempt.run.key.job, attempt.run.key.incarnation)
-            for attempt in attempts
-            if may_be_left_out(attempt.run, attempt.job, now=now)
-        }
+        late: dict[tuple[JobKey, int], list[datetime]] = {}
+        for attempt in attempts:
+            key = attempt.run.key
+            if key.slot is not None and may_be_left_out(attempt.run, attempt.job, now=now):
+                late.setdefault((key.job, key.incarnation), []).append(key.slot)
         return {
-            (key, incarnation): self._runs.stretches(key, incarnation=incarnation)
-            for key, incarnation in lives
+            (job, incarnation): settled_stretches(
+                job,
+                incarnation=incarnation,
+                since=min(slots),
+                until=max(slots),
+                runs=self._runs,
+            )
+            for (job, incarnation), slots in late.items()
         }
 
     def _read_contents(self, refs: Sequence[tuple[JobKey, str]]) -> Mapping[str, Content]:

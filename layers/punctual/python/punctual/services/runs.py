@@ -24,6 +24,7 @@ from punctual.core.slots import count_slots, next_slot
 from punctual.core.strands import SLOTS, STRANDS, end_of, first_name, place_of
 from punctual.core.timeline import LogLine, timeline
 from punctual.ports import Clock, JobStore, LogStore, Results, RunStore
+from punctual.services.stretches import settled_stretches
 
 COMING_LISTED = 10
 """Slots not handed over yet that a list of runs begins with."""
@@ -125,7 +126,8 @@ class Runs:
         gaps = tuple(
             stretch
             for stretch in self._runs.stretches(job_key, incarnation=job.incarnation)
-            if _overlaps(stretch, since=since, until=until)
+            if stretch.announced_by is None
+            and _overlaps(stretch, since=since, until=until)
             and job.in_force(stretch.since) == stretch.schedule_revision
         )
         found: list[Seen] = []
@@ -217,11 +219,14 @@ class Runs:
         """
         if run.state is not RunState.QUEUED:
             return False
-        key = run.key
+        key, slot = run.key, run.scheduled_at
         job = self._jobs.read([key.job]).get(key.job)
         if not may_be_left_out(run, job, now=now):
             return False
-        return was_left_out(run, self._runs.stretches(key.job, incarnation=key.incarnation))
+        stretches = settled_stretches(
+            key.job, incarnation=key.incarnation, since=slot, until=slot, runs=self._runs
+        )
+        return was_left_out(run, stretches)
 
     def _newest_first(
         self,

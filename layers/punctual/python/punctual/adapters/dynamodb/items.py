@@ -372,18 +372,24 @@ def _result_from_value(value: Item) -> Result:
     )
 
 
-def stretch_to_item(key: JobKey, stretch: Stretch, *, expires_at: datetime) -> dict[str, Any]:
-    """Write a stretch of slots that were left out."""
+def stretch_address(key: JobKey, stretch: Stretch) -> dict[str, Any]:
+    """Return the primary key of a stretch."""
     revision = stretch.schedule_revision
     sort = keys.stretch_sort(stretch.incarnation, stretch.since, schedule_revision=revision)
-    return address(keys.job_partition(key), sort) | {
+    return address(keys.job_partition(key), sort)
+
+
+def stretch_to_item(key: JobKey, stretch: Stretch, *, expires_at: datetime) -> dict[str, Any]:
+    """Write a stretch of slots that were left out."""
+    return stretch_address(key, stretch) | {
         "incarnation": number(stretch.incarnation),
-        "schedule_revision": number(revision),
+        "schedule_revision": number(stretch.schedule_revision),
         "since": instant(stretch.since),
         "until": instant(stretch.until),
         "count": number(stretch.count),
         "reason": text(stretch.reason),
         "ttl": seconds(expires_at),
+        **({} if stretch.announced_by is None else {"announced_by": text(stretch.announced_by)}),
     }
 
 
@@ -396,6 +402,7 @@ def stretch_from_item(item: Item) -> Stretch:
         until=from_epoch_ms(int(item["until"]["N"])),
         count=int(item["count"]["N"]),
         reason=item["reason"]["S"],
+        announced_by=_optional_text(item, "announced_by"),
     )
 
 

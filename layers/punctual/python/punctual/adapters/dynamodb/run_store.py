@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
+from typing import Any
 
 from punctual.adapters.dynamodb import keys
 from punctual.adapters.dynamodb.items import (
@@ -10,13 +11,14 @@ from punctual.adapters.dynamodb.items import (
     is_expired,
     run_from_item,
     run_to_item,
+    stretch_address,
     stretch_from_item,
     stretch_to_item,
     text,
 )
 from punctual.adapters.dynamodb.moves import revise, write_of
 from punctual.adapters.dynamodb.table import Answer, Fate, Table
-from punctual.adapters.dynamodb.writes import Insert
+from punctual.adapters.dynamodb.writes import Change, Delete, Insert, Update, Write
 from punctual.core.errors import StoreUnavailable
 from punctual.core.identity import JobKey, RunKey
 from punctual.core.runs import (
@@ -33,6 +35,11 @@ from punctual.core.runs import (
 from punctual.ports import Clock, Moved
 
 FAILED = Moved(applied=False, run=None, failed=True)
+
+ANNOUNCED = "#announced_by = :announced_by"
+"""The condition on a stretch that nobody settled or withdrew, nor another visit announced anew."""
+
+SETTLE = Change(when=ANNOUNCED, removes=("#announced_by",))
 
 STRETCHES_MAX = 100
 """Stretches of one life that are listed."""
@@ -164,6 +171,23 @@ class DynamoRunStore:
             for item, answer in zip(items, answers, strict=True)
         ]
 
+    def settle_stretches(self, stretches: Sequence[tuple[JobKey, Stretch]]) -> Sequence[bool]:
+        """See `RunStore.settle_stretches`."""
+        return self._applied(
+            Update(key=stretch_address(key, each), change=SETTLE, values=_announced(each))
+            for key, each in stretches
+        )
+
+    def withdraw_stretches(self, stretches: Sequence[tuple[JobKey, Stretch]]) -> Sequence[bool]:
+        """See `RunStore.withdraw_stretches`."""
+        return self._applied(
+            Delete(key=stretch_address(key, each), when=ANNOUNCED, values=_announced(each))
+            for key, each in stretches
+        )
+
+    def _applied(self, writes: Iterable[Write]) -> Sequence[bool]:
+        return [answer.fate is Fate.APPLIED for answer in self._table.write(list(writes))]
+
     def stretches(self, job: JobKey, *, incarnation: int) -> Sequence[Stretch]:
         """See `RunStore.stretches`."""
         now = self._clock.now()
@@ -205,6 +229,11 @@ class DynamoRunStore:
         if item is None or is_expired(item, now=self._clock.now()):
             return None
         return run_from_item(item)
+
+
+def _announced(stretch: Stretch) -> dict[str, Any]:
+    assert stretch.announced_by is not None, "only what was announced is settled or withdrawn"
+    return {":announced_by": text(stretch.announced_by)}
 
 
 def _is_older(row: Run, run: Run) -> bool:

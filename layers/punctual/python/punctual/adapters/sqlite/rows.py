@@ -449,11 +449,11 @@ def _failure_from_record(record: Sequence[Any]) -> Failure:
 
 # Stretches that were left out, and the watch
 
-STRETCH = "json_array(incarnation, schedule_revision, since, until, count, reason)"
+STRETCH = "json_array(incarnation, schedule_revision, since, until, count, reason, announced_by)"
 
 
 def stretch_to_row(key: JobKey, stretch: Stretch, *, expires_at: datetime) -> Row:
-    """Write a stretch: its job, then as in `STRETCH`, then its end of life."""
+    """Write a stretch: its job, what it says, its end of life, and who announced it."""
     return (
         key.tenant,
         key.job_id,
@@ -464,12 +464,13 @@ def stretch_to_row(key: JobKey, stretch: Stretch, *, expires_at: datetime) -> Ro
         stretch.count,
         stretch.reason,
         epoch_ms(expires_at),
+        stretch.announced_by,
     )
 
 
 def stretch_from_row(row: Row) -> Stretch:
     """Read a `STRETCH`."""
-    incarnation, schedule_revision, since, until, count, reason = row
+    incarnation, schedule_revision, since, until, count, reason, announced_by = row
     return Stretch(
         incarnation=incarnation,
         schedule_revision=schedule_revision,
@@ -477,6 +478,7 @@ def stretch_from_row(row: Row) -> Stretch:
         until=from_epoch_ms(until),
         count=count,
         reason=reason,
+        announced_by=announced_by,
     )
 
 

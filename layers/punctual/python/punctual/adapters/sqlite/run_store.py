@@ -1,6 +1,7 @@
 """Runs over SQLite: one row each; every move is decided on the row as the transaction finds it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from punctual.adapters.sqlite.database import Database
 from punctual.adapters.sqlite.rows import (
@@ -70,10 +71,16 @@ _DELETE = ForRows("DELETE FROM runs WHERE id IN ({rows})", width=1)
 
 _PUT_STRETCHES = ForRows(
     "WITH new (tenant, job_id, incarnation, schedule_revision, since, until, count, reason,"
-    " expires_at) AS ({rows})"
+    " expires_at, announced_by) AS ({rows})"
     " INSERT OR IGNORE INTO stretches SELECT * FROM new WHERE tenant IS NOT NULL",
-    width=9,
+    width=10,
 )
+
+_ANNOUNCED = "(tenant, job_id, incarnation, schedule_revision, since, announced_by) IN ({rows})"
+
+_SETTLE_STRETCHES = ForRows(f"UPDATE stretches SET announced_by = NULL WHERE {_ANNOUNCED}", width=6)
+
+_WITHDRAW_STRETCHES = ForRows(f"DELETE FROM stretches WHERE {_ANNOUNCED}", width=6)
 
 _FIND_STRETCHES = ForRows(
     "WITH wanted (tenant, job_id, incarnation, schedule_revision, since) AS ({rows})"
@@ -222,6 +229,33 @@ class SqliteRunStore:
             ]
 
         return self._database.transact(work)
+
+    def settle_stretches(self, stretches: Sequence[tuple[JobKey, Stretch]]) -> Sequence[bool]:
+        """See `RunStore.settle_stretches`."""
+        there = self._decide(_SETTLE_STRETCHES, stretches)
+        return [
+            found == replace(stretch, announced_by=None)
+            for found, (_, stretch) in zip(there, stretches, strict=True)
+        ]
+
+    def withdraw_stretches(self, stretches: Sequence[tuple[JobKey, Stretch]]) -> Sequence[bool]:
+        """See `RunStore.withdraw_stretches`."""
+        there = self._decide(_WITHDRAW_STRETCHES, stretches)
+        return [found is None or found.announced_by is not None for found in there]
+
+    def _decide(
+        self, decision: ForRows, stretches: Sequence[tuple[JobKey, Stretch]]
+    ) -> Sequence[Stretch | None]:
+        """Carry out what is decided of announced stretches; return what stands in each place."""
+        rows = [stretch_to_row(key, each, expires_at=each.until) for key, each in stretches]
+
+        def work() -> list[Row]:
+            self._database.write(decision, [(*row[:5], row[-1]) for row in rows])
+            return self._database.select_each(_FIND_STRETCHES, [row[:5] for row in rows])
+
+        there = self._database.transact(work)
+        # Of a stretch that is gone a row holds nothing but what was asked for.
+        return [None if row[3] is None else stretch_from_row(row) for row in there]
 
     def stretches(self, job: JobKey, *, incarnation: int) -> Sequence[Stretch]:
         """See `RunStore.stretches`."""

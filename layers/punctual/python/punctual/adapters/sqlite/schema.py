@@ -210,6 +210,10 @@ ALTER TABLE newer_stretches RENAME TO stretches;
 CREATE INDEX expiring_stretches ON stretches (expires_at);
 """
 
+ANNOUNCED_STRETCHES = """
+ALTER TABLE stretches ADD COLUMN announced_by TEXT;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     FIRST,
     WHOLE_RESULTS,
@@ -217,6 +221,7 @@ MIGRATIONS: tuple[str, ...] = (
     LOG_LINES,
     REQUESTS,
     STRETCHES_OF_A_SCHEDULE,
+    ANNOUNCED_STRETCHES,
 )
 """One script for each version of the file, oldest first; one that was released never changes."""
 
