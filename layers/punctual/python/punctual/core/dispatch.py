@@ -9,8 +9,8 @@ from punctual.core.runs import Run, Stretch
 from punctual.core.slots import next_slot
 
 LOOK_AHEAD = timedelta(seconds=210)
-"""How far ahead slots are handed over. Ticks come anywhere within their minute, so where one is lost
-those around it are up to 180 s apart: even then each slot is handed over 30 s early."""
+"""How far ahead slots are handed over. Ticks come anywhere within their minute, so those around a
+lost one are up to 180 s apart: even then each slot is handed over 30 s early."""
 
 AHEAD_MAX = timedelta(seconds=840)
 """How far ahead a visit goes on for the sake of few claims; the queue delays at most 900 s."""
