@@ -67,30 +67,43 @@ def pack(looks: Iterable[Look]) -> Iterator[tuple[datetime, tuple[Reference, ...
 
     A row stands at the minute of its earliest look, rounded up. One visit's slots lie within 840 s
     of each other and are looked at 15 minutes after they are due, so every run of a row has been
-    due when the row is read; looks that lie further apart go to rows of their own.
+    due when the row is read; looks that lie further apart go to rows of their own. Runs of one job
+    go together, since they share what names it.
 
     Yields:
         The row's minute and its references.
     """
-    row: list[Reference] = []
-    opened: datetime | None = None
+    row: list[Look] = []
     weight = 0
-    for look in sorted(looks, key=lambda look: look.at):
-        added = _weight(look.reference, previous=row[-1] if row else None)
-        if opened is not None and (
+    for look in sorted(looks, key=_by_job):
+        added = _weight(look.reference, previous=row[-1].reference if row else None)
+        if row and (
             len(row) == REFERENCES_MAX
             or weight + added > REFERENCE_BYTES_MAX
-            or look.at > opened + AHEAD_MAX
+            or not _close_together(row, look)
         ):
-            yield _rounded_up(opened), tuple(row)
-            row, opened, weight = [], None, 0
+            yield _row_of(row)
+            row, weight = [], 0
             added = _weight(look.reference, previous=None)
-        if opened is None:
-            opened = look.at
-        row.append(look.reference)
+        row.append(look)
         weight += added
-    if opened is not None:
-        yield _rounded_up(opened), tuple(row)
+    if row:
+        yield _row_of(row)
+
+
+def _by_job(look: Look) -> tuple[str, str, datetime]:
+    job = look.reference.key.job
+    return job.tenant, job.job_id, look.at
+
+
+def _close_together(row: Sequence[Look], look: Look) -> bool:
+    """Say whether a look lies within 840 s of all that a row holds."""
+    instants = [each.at for each in row]
+    return max(instants) - AHEAD_MAX <= look.at <= min(instants) + AHEAD_MAX
+
+
+def _row_of(looks: Sequence[Look]) -> tuple[datetime, tuple[Reference, ...]]:
+    return _rounded_up(min(look.at for look in looks)), tuple(look.reference for look in looks)
 
 
 def _weight(reference: Reference, *, previous: Reference | None) -> int:
