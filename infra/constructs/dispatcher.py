@@ -23,6 +23,7 @@ class Dispatcher(Construct):
                 "TABLE_NAME": base.table.resource.table_name,
                 "FAST_QUEUE_URL": base.queues.fast.queue_url,
                 "SLOW_QUEUE_URL": base.queues.slow.queue_url,
+                **({} if base.config.jwt is None else {"MANY_TENANTS": "true"}),
             },
         )
         self.function.allow(

@@ -85,6 +85,7 @@ class HttpApi(Construct):
             "RESULTS_BUCKET": base.results.resource.bucket_name,
         }
         if base.config.jwt is not None:
+            environment["MANY_TENANTS"] = "true"
             environment["TENANT_CLAIM"] = base.config.jwt.tenant_claim
         if base.config.on_this_machine:
             environment["ALLOW_PRIVATE_TARGETS"] = "true"

@@ -99,9 +99,19 @@ def test_tokens_name_the_tenant_by_the_claim_that_the_stage_says() -> None:
     jwt = Jwt(issuer="https://issuer.test", audience=("punctual",), tenant_claim="org")
     config = replace(STAGES["dev"], jwt=jwt)
 
-    settings = ApiSettings.from_env(environment(synthesise(config), "api"))
+    template = synthesise(config)
+    settings = ApiSettings.from_env(environment(template, "api"))
 
     assert settings.tenant_claim == "org"
+    assert settings.many_tenants
+    assert DispatchSettings.from_env(environment(template, "dispatch")).many_tenants
+
+
+def test_without_tokens_there_is_one_tenant_and_nobody_pays_to_keep_tenants_apart(
+    template: Template,
+) -> None:
+    for function in ("api", "dispatch"):
+        assert "MANY_TENANTS" not in environment(template, function)
 
 
 def test_every_handler_is_where_its_function_looks(prod: Template) -> None:

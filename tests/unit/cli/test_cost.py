@@ -40,14 +40,14 @@ def test_a_stage_in_which_nothing_runs_costs_only_itself(
 @pytest.mark.parametrize(
     ("period", "units"),
     [
-        (timedelta(seconds=10), 3.46),
-        (MINUTE, 3.46),
-        (2 * MINUTE, 3 + 3 / 8 + 0.16),
-        (5 * MINUTE, 4.16),
-        (14 * MINUTE, 4.66),
-        (15 * MINUTE, 6.16),
-        (timedelta(days=1), 6.16),
-        (None, 9.16),
+        (timedelta(seconds=10), 3.38),
+        (MINUTE, 3.38),
+        (2 * MINUTE, 3 + 3 / 8 + 0.08),
+        (5 * MINUTE, 4.08),
+        (14 * MINUTE, 4.58),
+        (15 * MINUTE, 6.08),
+        (timedelta(days=1), 6.08),
+        (None, 9.08),
     ],
 )
 def test_a_visit_hands_over_several_slots_for_one_claim(
@@ -68,6 +68,18 @@ def test_batches_of_one_cost_ten_times_the_requests() -> None:
     for name in ("queue: requests", "executors: invocations", "executors: time"):
         assert single[name] == pytest.approx(10 * full[name])
     assert single["table: writes"] == full["table: writes"]
+
+
+def test_tenants_that_are_kept_apart_are_paid_for_by_the_message(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one, many = (
+        bill("--jobs-per-minute", "60", *more, capsys=capsys)["dollars_per_million_runs"]
+        for more in ((), ("--many-tenants",))
+    )
+
+    assert isinstance(one, float)
+    assert many == pytest.approx(one + 0.10)
 
 
 def test_people_get_a_table_that_ends_with_the_sum(capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,6 +117,14 @@ def test_the_claim_that_names_the_tenant_may_be_another_one() -> None:
     assert from_env(env).tenant_claim is None
 
 
+@pytest.mark.parametrize("name", ["dispatch", "api"])
+def test_there_is_one_tenant_unless_callers_bring_tokens(name: str) -> None:
+    from_env, env = NEEDED[name]
+
+    assert from_env({**env, "MANY_TENANTS": "true"}).many_tenants is True
+    assert from_env(env).many_tenants is False
+
+
 @pytest.mark.parametrize("text", ["0", "65", "-1", "16.0", " 16", "sixteen", "١٦", "1_6"])
 def test_a_number_of_shards_that_makes_no_sense_is_refused(text: str) -> None:
     from_env, env = NEEDED["tick"]

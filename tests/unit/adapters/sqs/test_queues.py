@@ -83,7 +83,6 @@ def test_a_message_is_delayed_by_whole_seconds_and_never_late(
         "Id": "0",
         "MessageBody": run_body(key(0)),
         "DelaySeconds": delay_seconds,
-        "MessageGroupId": ANY,
     }
     add_send(stubber, URLS[Lane.FAST], [entry], {"Successful": successful(0)})
 
@@ -117,10 +116,9 @@ def test_ten_messages_share_a_request_and_each_lane_has_its_queue(
     assert queue.send(messages) == [True] * 12
 
 
-def test_every_tenant_has_a_group_whatever_its_name(
-    client: SQSClient, queue: SqsRunQueue, stubber: Stubber
-) -> None:
+def test_every_tenant_has_a_group_whatever_its_name(client: SQSClient, stubber: Stubber) -> None:
     """Groups take 128 characters of a narrow set, and one that is refused fails ten messages."""
+    queue = SqsRunQueue(client, urls=URLS, clock=FakeClock(), fair=True)
     entries: list[dict[str, Any]] = []
     client.meta.events.register(
         "provide-client-params.sqs.SendMessageBatch",

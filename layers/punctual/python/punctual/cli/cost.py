@@ -44,6 +44,9 @@ def cost(
             min=1, max=BATCH_MAX, help="Runs that share an executor; few due at once share little."
         ),
     ] = BATCH_MAX,
+    many_tenants: Annotated[
+        bool, typer.Option("--many-tenants", help="Callers bring tokens that name their tenant.")
+    ] = False,
 ) -> None:
     """Print a month's bill, line by line: list prices of us-east-1, free tiers left out.
 
@@ -56,6 +59,7 @@ def cost(
         period=_period(every),
         call=timedelta(seconds=call_seconds),
         batch=batch,
+        many_tenants=many_tenants,
     )
     runs = list(bill_of_runs(workload))
     _show(ctx.obj, workload, runs, list(bill_of_stage(STAGES[stage])))

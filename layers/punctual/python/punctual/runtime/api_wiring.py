@@ -62,7 +62,7 @@ def app() -> App:
     beats = DynamoBeats(table)
     logs = DynamoLogStore(table)
     watch_list = DynamoWatchList(table)
-    queue = SqsRunQueue(sqs(), urls=settings.queue_urls, clock=clock)
+    queue = SqsRunQueue(sqs(), urls=settings.queue_urls, clock=clock, fair=settings.many_tenants)
     bodies = results(settings.results_bucket)
     dispatch = Dispatch(
         jobs=jobs,

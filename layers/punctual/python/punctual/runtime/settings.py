@@ -45,6 +45,8 @@ class DispatchSettings:
 
     table_name: str
     queue_urls: Mapping[Lane, str]
+    many_tenants: bool = False
+    """Whether callers bring tokens that name their tenant; else there is one: the account."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "DispatchSettings":
@@ -53,7 +55,11 @@ class DispatchSettings:
         Raises:
             SettingsError: A variable is missing.
         """
-        return cls(table_name=_text(env, "TABLE_NAME"), queue_urls=_queue_urls(env))
+        return cls(
+            table_name=_text(env, "TABLE_NAME"),
+            queue_urls=_queue_urls(env),
+            many_tenants=env.get("MANY_TENANTS") == "true",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +124,8 @@ class ApiSettings:
     queue_urls: Mapping[Lane, str]
     cursor_secret_arn: str
     results_bucket: str
+    many_tenants: bool = False
+    """Whether callers bring tokens that name their tenant; else there is one: the account."""
     tenant_claim: str | None = None
     """The claim of a token that names the tenant; None for the one that usually does."""
     allow_private_targets: bool = False
@@ -134,6 +142,7 @@ class ApiSettings:
             queue_urls=_queue_urls(env),
             cursor_secret_arn=_text(env, "CURSOR_SECRET_ARN"),
             results_bucket=_text(env, "RESULTS_BUCKET"),
+            many_tenants=env.get("MANY_TENANTS") == "true",
             tenant_claim=env.get("TENANT_CLAIM"),
             allow_private_targets=env.get("ALLOW_PRIVATE_TARGETS") == "true",
         )

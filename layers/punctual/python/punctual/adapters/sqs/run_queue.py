@@ -15,6 +15,7 @@ from punctual.ports import Clock, Message, Outgoing
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 T = TypeVar("T")
 
@@ -43,6 +44,7 @@ class SqsRunQueue:
         urls: Mapping[Lane, str],
         clock: Clock,
         receives: Lane = Lane.FAST,
+        fair: bool = False,
     ) -> None:
         """Bind the queues.
 
@@ -51,11 +53,14 @@ class SqsRunQueue:
             urls: The queue of each lane.
             clock: Delays count from its now.
             receives: The lane whose messages are hidden here: the executor's own.
+            fair: Whether messages name their tenant's group, so that no tenant's burst makes others
+                wait. SQS charges for each that does.
         """
         self._client = client
         self._urls = urls
         self._clock = clock
         self._receives = receives
+        self._fair = fair
 
     def send(self, messages: Sequence[Outgoing]) -> Sequence[bool]:
         """See `RunQueue.send`; after a request without an answer nothing more is sent."""
@@ -78,16 +83,22 @@ class SqsRunQueue:
             response = self._client.send_message_batch(
                 QueueUrl=url,
                 Entries=[
-                    {
-                        "Id": str(index),
-                        "MessageBody": run_body(message.key, message.handed_over),
-                        "DelaySeconds": _delay_seconds(message.at, now=now),
-                        "MessageGroupId": _fair_group(message.key.job.tenant),
-                    }
-                    for index, message in messages.items()
+                    self._entry(str(index), message, now=now) for index, message in messages.items()
                 ],
             )
         return [int(entry["Id"]) for entry in response.get("Successful", ())]
+
+    def _entry(
+        self, number: str, message: Outgoing, *, now: datetime
+    ) -> "SendMessageBatchRequestEntryTypeDef":
+        entry: SendMessageBatchRequestEntryTypeDef = {
+            "Id": number,
+            "MessageBody": run_body(message.key, message.handed_over),
+            "DelaySeconds": _delay_seconds(message.at, now=now),
+        }
+        if self._fair:
+            entry["MessageGroupId"] = _fair_group(message.key.job.tenant)
+        return entry
 
     def hide(self, messages: Sequence[tuple[Message, datetime]]) -> None:
         """See `RunQueue.hide`; a message that cannot be hidden returns when its visibility ends."""
