@@ -318,7 +318,7 @@ class Checker:
                 self.fail("I8", f"the pointer of {address[0]} went back from {was} to {is_}")
 
     def _stretch_settled(self, address: Address, stretch: Item) -> None:
-        """Tell a stretch that says nothing: the job was edited, and its slots are not the job's.
+        """Tell a stretch that says nothing: its slots are not the job's, by an edit or a delete.
 
         Its visit stood still, or its write was under way. Slots that the pointer has passed are the
         job's for good, and so are those that a pause withholds.
@@ -329,7 +329,7 @@ class Checker:
         passed = pointer is None or pointer > since
         passed = passed or ("paused_at" in job and int(job["paused_at"]["N"]) < since)
         gone = job["incarnation"] != stretch["incarnation"] or _state(job) == "deleted"
-        if not gone and not passed and job["schedule_revision"] != stretch["schedule_revision"]:
+        if gone or (not passed and job["schedule_revision"] != stretch["schedule_revision"]):
             self.void_stretches.add(address)
 
     def _count_job_write(self, before: Item | None, after: Item) -> None:

@@ -81,7 +81,7 @@ class Reckoning:
     cancelled: frozenset[str]
     """Runs whose cancel was asked for."""
     void_stretches: frozenset[Address]
-    """Stretches that were settled after an edit, about slots of the schedule before it."""
+    """Stretches that were settled after an edit or a delete, about slots of what was before."""
     poison: Sequence[str]
     """Bodies that nobody wrote, as they were put into queues."""
     dead_letters: frozenset[str]

@@ -227,6 +227,15 @@ class TestCatchUp:
         assert visit.runs[0].scheduled_at == NINE + 20 * MINUTE
         assert visit.claim.ordinal == len(visit.runs)
 
+    def test_a_second_look_minds_a_run_of_a_slot_and_none_between_two(self) -> None:
+        """Else a run of the schedule before, which lies between, would have it look for ever."""
+        visit = plan_visit(a_job(policy=Policy(catch_up=CatchUp.NONE)), now=self.now)
+        assert visit is not None
+
+        slot = visit.left_out[0].since + MINUTE
+        assert not visit.agrees_with(Accounted(runs=frozenset({slot})))
+        assert visit.agrees_with(Accounted(runs=frozenset({slot + SECOND})))
+
     def test_what_was_left_out_stays_left_out_and_is_counted_once(self) -> None:
         """A visit that died before its claim left out all but the latest, which is late by now."""
         job = a_job(policy=Policy(catch_up=CatchUp.LATEST))

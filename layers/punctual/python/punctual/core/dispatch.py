@@ -74,9 +74,13 @@ class Visit:
         return now > self.planned_at + VISIT_MAX
 
     def agrees_with(self, accounted: "Accounted") -> bool:
-        """Say whether no run has begun in what is left out, and nothing of it is recorded."""
+        """Say whether no run has begun of what is left out, and nothing of it is recorded.
+
+        A run between two slots, of the schedule before, is no business of the visit.
+        """
+        begun = [slot for slot in accounted.runs if _is_slot(self.job, slot)]
         return not any(
-            any(stretch.holds(slot) for slot in accounted.runs)
+            any(stretch.holds(slot) for slot in begun)
             or any(
                 other.meets(since=stretch.since, until=stretch.until)
                 for other in accounted.stretches
@@ -210,6 +214,10 @@ def _walk(job: DueJob, *, now: datetime, until: datetime | None, accounted: Acco
             if _is_last(job, ordinal=job.ordinal + len(walk.handed_over)):
                 walk.following = None
     return walk
+
+
+def _is_slot(job: DueJob, slot: datetime) -> bool:
+    return next_slot(job.schedule, after=slot - TICK) == slot
 
 
 def _is_last(job: DueJob, *, ordinal: int) -> bool:
