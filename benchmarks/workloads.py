@@ -199,6 +199,8 @@ def main() -> None:
     parser.add_argument("workloads", nargs="*", default=[], help=", ".join(WORKLOADS))
     parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
+    if unknown := sorted(set(arguments.workloads) - WORKLOADS.keys()):
+        parser.error(f"there is no {unknown[0]!r}: there are {', '.join(WORKLOADS)}")
     for name in arguments.workloads or WORKLOADS:
         for number in range(arguments.rounds):
             print(json.dumps(report("punctual", name, number, hosts)), flush=True)

@@ -89,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plots", type=Path, help="a folder for a picture of each")
     given = parser.parse_args(arguments)
+    if unknown := sorted(set(given.workloads) - WORKLOADS.keys()):
+        parser.error(f"there is no {unknown[0]!r}: there are {', '.join(WORKLOADS)}")
     gc.set_threshold(ALLOCATIONS_MAX)
     for name in given.workloads or MAIN:
         workload = WORKLOADS[name].over(given.minutes).answered_in(given.call_ms / TARGET.mean)
