@@ -10,15 +10,26 @@ from punctual.core.execution import (
     Go,
     Postponed,
     decide,
+    handed_over_anew,
     judge_attempt,
     may_be_left_out,
     postpone,
 )
-from punctual.core.jobs import CatchUp, Epoch, JobState, Policy
+from punctual.core.jobs import CatchUp, Epoch, Job, JobState, Policy
 from punctual.core.retry import RetryPolicy
 from punctual.core.runs import Ending, Failure, Mark, Run, RunState, Trigger
 from punctual.core.strands import REPLAYS, asked_name
-from tests.support.builders import DAY, HOUR, MINUTE, SECOND, a_job, a_run, a_run_key, a_stretch
+from tests.support.builders import (
+    DAY,
+    HOUR,
+    MINUTE,
+    SECOND,
+    a_job,
+    a_run,
+    a_run_key,
+    a_schedule,
+    a_stretch,
+)
 from tests.support.clock import NINE
 
 SLOT = NINE + MINUTE
@@ -120,6 +131,44 @@ class TestDecide:
         epochs = (Epoch(schedule_revision=2, since=NINE),)
 
         assert decide(run, a_job(epochs=epochs), now=SLOT) is Go.CALL
+
+
+class TestARunThatIsTakenBack:
+    """An edit just before its slot may have met it begun, with no row left for the new schedule."""
+
+    EDITED = (Epoch(schedule_revision=1), Epoch(schedule_revision=2, since=NINE))
+
+    def edited(self, **fields: Any) -> Job:
+        return a_job(schedule_revision=2, epochs=self.EDITED, **fields)
+
+    def test_is_handed_over_anew_where_the_new_schedule_names_its_slot(self) -> None:
+        row = handed_over_anew(started(), self.edited(), now=SLOT)
+
+        assert row is not None
+        assert (row.key, row.state) == (started().key, RunState.QUEUED)
+        assert (row.schedule_revision, row.attempt) == (2, 0)
+
+    def test_is_gone_for_good_where_nothing_names_its_slot_any_more(self) -> None:
+        between = started(slot=SLOT + SECOND)
+
+        assert handed_over_anew(between, self.edited(), now=SLOT + SECOND) is None
+
+    def test_is_left_to_a_visit_where_the_job_alone_does_not_tell(self) -> None:
+        limited = a_schedule(MINUTE, max_runs=5)
+
+        for job, now in (
+            (self.edited(schedule=limited), SLOT),
+            (self.edited(), SLOT + HOUR),
+        ):
+            assert handed_over_anew(started(), job, now=now) is None
+
+    def test_is_not_owed_by_a_job_that_is_paused_or_gone(self) -> None:
+        gone = [None, self.edited(state=JobState.DELETED), self.edited(incarnation=2)]
+        for job in (*gone, self.edited(state=JobState.PAUSED, paused_at=NINE)):
+            assert handed_over_anew(started(), job, now=SLOT) is None
+
+    def test_is_not_owed_because_it_was_left_out_of_the_schedule_that_stands(self) -> None:
+        assert handed_over_anew(started(), a_job(), now=SLOT) is None
 
 
 class TestARunThatWasAskedFor:

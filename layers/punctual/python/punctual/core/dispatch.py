@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from punctual.core.identity import JobKey, RunKey
 from punctual.core.jobs import CatchUp, DueJob, JobState
 from punctual.core.runs import Run, Stretch
-from punctual.core.slots import next_slot
+from punctual.core.slots import is_slot, next_slot
 
 LOOK_AHEAD = timedelta(seconds=210)
 """How far ahead slots are handed over. Ticks come anywhere within their minute, so those around a
@@ -78,7 +78,7 @@ class Visit:
 
         A run between two slots, of the schedule before, is no business of the visit.
         """
-        begun = [slot for slot in accounted.runs if _is_slot(self.job, slot)]
+        begun = [slot for slot in accounted.runs if is_slot(self.job.schedule, slot)]
         return not any(
             any(stretch.holds(slot) for slot in begun)
             or any(
@@ -214,10 +214,6 @@ def _walk(job: DueJob, *, now: datetime, until: datetime | None, accounted: Acco
             if _is_last(job, ordinal=job.ordinal + len(walk.handed_over)):
                 walk.following = None
     return walk
-
-
-def _is_slot(job: DueJob, slot: datetime) -> bool:
-    return next_slot(job.schedule, after=slot - TICK) == slot
 
 
 def _is_last(job: DueJob, *, ordinal: int) -> bool:

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from punctual.core.calls import Answer, Verdict, error_of, retry_after_seconds
-from punctual.core.dispatch import LATE_AFTER
+from punctual.core.dispatch import LATE_AFTER, queued_run
 from punctual.core.jobs import CatchUp, Job, JobState
 from punctual.core.retry import RetryPolicy, retry_at
 from punctual.core.runs import Ending, Failure, Result, Run, RunState, Stretch, silence
+from punctual.core.slots import is_slot
 
 
 class Go(StrEnum):
@@ -101,6 +102,28 @@ def was_left_out(run: Run, stretches: Sequence[Stretch]) -> bool:
     """Say whether a run's slot was left out, by the stretches of its job's life."""
     slot = run.key.slot
     return slot is not None and _holds(stretches, slot, run.schedule_revision)
+
+
+def handed_over_anew(run: Run, job: Job | None, *, now: datetime) -> Run | None:
+    """Return the row that the schedule in force has for the slot of a run that was taken back.
+
+    An edit just before a slot that both schedules name may meet the old one's run begun. Then there
+    is no row to revise, and none at all once it is taken back; the watch would find that out, but a
+    quarter of an hour late.
+
+    Returns:
+        None where no row is owed, or the job alone does not tell: a late slot may have been left
+        out, and `max_runs` may have come to its end before.
+    """
+    slot = run.key.slot
+    if job is None or slot is None or is_gone(job, run.key.incarnation):
+        return None
+    if job.state is JobState.PAUSED or job.schedule.max_runs is not None:
+        return None
+    is_older = run.schedule_revision < job.schedule_revision == job.in_force(slot)
+    if not is_older or now > slot + LATE_AFTER / 2 or not is_slot(job.schedule, slot):
+        return None
+    return queued_run(job, slot, schedule_revision=job.schedule_revision)
 
 
 def time_for_call(run: Run, job: Job, *, now: datetime) -> timedelta:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from punctual.core.dispatch import TICK
 from punctual.core.jobs import Job
-from punctual.core.slots import count_slots, next_slot
+from punctual.core.slots import count_slots, is_slot
 
 REASON = "skip"
 """Why a run reads `skipped` whose slot a user left out."""
@@ -19,7 +19,7 @@ def is_to_come(job: Job, slot: datetime, *, now: datetime) -> bool:
     It may be handed over already, or not for long. A paused job's slots are to come: the pause may
     end before them.
     """
-    if slot <= now or next_slot(job.schedule, after=slot - TICK) != slot:
+    if slot <= now or not is_slot(job.schedule, slot):
         return False
     if job.next_slot is None:
         return job.last_slot is not None and slot <= job.last_slot

@@ -67,6 +67,11 @@ def next_slot(schedule: Schedule, *, after: datetime) -> datetime | None:
         return None  # beyond the year 9999
 
 
+def is_slot(schedule: Schedule, instant: datetime) -> bool:
+    """Say whether a schedule names an instant, an aware datetime."""
+    return next_slot(schedule, after=instant - JUST_BEFORE) == instant
+
+
 def slots_between(schedule: Schedule, *, after: datetime, until: datetime) -> Iterator[datetime]:
     """Yield the slots with after < slot <= until, in order.
 

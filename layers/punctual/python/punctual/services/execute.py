@@ -30,6 +30,7 @@ from punctual.core.execution import (
     Go,
     Postponed,
     decide,
+    handed_over_anew,
     is_gone,
     judge_attempt,
     may_be_left_out,
@@ -523,6 +524,7 @@ class Execute:
         refused: list[tuple[Message, Run | None]] = []
         unwritten: list[tuple[_Attempt, _Settlement]] = []
         gone: list[tuple[Job, Run]] = []
+        taken_back: list[_Attempt] = []
         for (attempt, settlement), move, moved in zip(
             settlements, moves, self._runs.move(moves), strict=True
         ):
@@ -540,7 +542,7 @@ class Execute:
             run = after(move, attempt.run)
             if run is None:
                 done.voided += 1
-                over.append(attempt.message)
+                taken_back.append(attempt)
             elif run.state.terminal:
                 done.ended.append(run)
                 over.append(attempt.message)
@@ -553,6 +555,9 @@ class Execute:
                 else:
                     again = run.retry_at or run.lease_until or now
                     hidden.append((attempt.message, min(again, now + HIDE_MAX)))
+        anew = self._hand_over_anew(taken_back, now=now)
+        hidden += [(a.message, anew[a.run.key]) for a in taken_back if a.run.key in anew]
+        over += [a.message for a in taken_back if a.run.key not in anew]
         if over:
             self._queue.acknowledge(over)
         self._hide(hidden, done)
@@ -561,6 +566,27 @@ class Execute:
         for job, run in gone:
             pause_gone(job, run, jobs=self._jobs, clock=self._clock)
         return unwritten
+
+    def _hand_over_anew(
+        self, attempts: Sequence[_Attempt], *, now: datetime
+    ) -> Mapping[RunKey, datetime]:
+        """Insert what is owed for the slots of runs that were taken back.
+
+        Returns:
+            By run, when its message is to come again.
+        """
+        owed = [
+            (attempt, row)
+            for attempt in attempts
+            if (row := handed_over_anew(attempt.run, attempt.job, now=now)) is not None
+        ]
+        there = self._runs.insert([row for _, row in owed]) if owed else []
+        return {
+            # Where the lane is another, the message that the edit sent to it goes first.
+            row.key: now if row.lane is attempt.run.lane else now + STEP
+            for (attempt, row), is_there in zip(owed, there, strict=True)
+            if is_there
+        }
 
     def _leave(
         self,
