@@ -179,6 +179,7 @@ class Checker:
             self._check_holder(address, before, after)
             if after is None:
                 self._check_taken_back(address, before)
+                self._launched.pop(run, None)  # handed over again, it counts its attempts anew
         if after is None:
             return
         if before is not None:
