@@ -341,7 +341,10 @@ MUTANTS = (
         "an executor does not look whether what it works on is still wanted",
         _in(
             "services.execute",
-            ("if self._calling and self._clock.now() >=", "if False and self._clock.now() >="),
+            (
+                "attempt.stopping = _why_stop(attempt, runs=runs, jobs=jobs)",
+                "attempt.stopping = None",
+            ),
         ),
     ),
     # Which messages go
