@@ -134,7 +134,7 @@ class TestDecide:
 
 
 class TestARunThatIsTakenBack:
-    """An edit just before its slot may have met it begun, with no row left for the new schedule."""
+    """An edit or a resume at its very slot met it begun: once it is gone there is no row."""
 
     EDITED = (Epoch(schedule_revision=1), Epoch(schedule_revision=2, since=NINE))
 
@@ -142,33 +142,35 @@ class TestARunThatIsTakenBack:
         return a_job(schedule_revision=2, epochs=self.EDITED, **fields)
 
     def test_is_handed_over_anew_where_the_new_schedule_names_its_slot(self) -> None:
-        row = handed_over_anew(started(), self.edited(), now=SLOT)
+        row = handed_over_anew(started(), self.edited())
 
         assert row is not None
         assert (row.key, row.state) == (started().key, RunState.QUEUED)
         assert (row.schedule_revision, row.attempt) == (2, 0)
 
-    def test_is_gone_for_good_where_nothing_names_its_slot_any_more(self) -> None:
-        between = started(slot=SLOT + SECOND)
+    def test_is_handed_over_anew_where_the_pause_is_over(self) -> None:
+        row = handed_over_anew(started(), a_job(resumed_at=SLOT))
 
-        assert handed_over_anew(between, self.edited(), now=SLOT + SECOND) is None
+        assert row is not None
+        assert (row.key, row.schedule_revision) == (started().key, 1)
+
+    def test_is_gone_for_good_where_nothing_names_its_slot_any_more(self) -> None:
+        assert handed_over_anew(started(slot=SLOT + SECOND), self.edited()) is None
+
+    def test_is_gone_for_good_where_its_slot_was_left_out(self) -> None:
+        left_out = [a_stretch(NINE)]
+
+        assert handed_over_anew(started(), a_job(), left_out=left_out) is None
 
     def test_is_left_to_a_visit_where_the_job_alone_does_not_tell(self) -> None:
-        limited = a_schedule(MINUTE, max_runs=5)
+        limited = self.edited(schedule=a_schedule(MINUTE, max_runs=5))
 
-        for job, now in (
-            (self.edited(schedule=limited), SLOT),
-            (self.edited(), SLOT + HOUR),
-        ):
-            assert handed_over_anew(started(), job, now=now) is None
+        assert handed_over_anew(started(), limited) is None
 
     def test_is_not_owed_by_a_job_that_is_paused_or_gone(self) -> None:
         gone = [None, self.edited(state=JobState.DELETED), self.edited(incarnation=2)]
         for job in (*gone, self.edited(state=JobState.PAUSED, paused_at=NINE)):
-            assert handed_over_anew(started(), job, now=SLOT) is None
-
-    def test_is_not_owed_because_it_was_left_out_of_the_schedule_that_stands(self) -> None:
-        assert handed_over_anew(started(), a_job(), now=SLOT) is None
+            assert handed_over_anew(started(), job) is None
 
 
 class TestARunThatWasAskedFor:

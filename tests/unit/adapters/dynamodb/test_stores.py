@@ -1,6 +1,6 @@
 """What only this engine promises: lives that overlap, rows that cannot be read, fair pages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,12 +10,14 @@ import pytest
 from moto import mock_aws
 
 from punctual.adapters.dynamodb import job_store
-from punctual.adapters.dynamodb.items import address, is_expired
+from punctual.adapters.dynamodb.items import Item, address, is_expired
 from punctual.adapters.dynamodb.job_store import DynamoJobStore
 from punctual.adapters.dynamodb.keys import JOB, content_sort, job_partition
+from punctual.adapters.dynamodb.moves import write_of
 from punctual.adapters.dynamodb.run_store import DynamoRunStore
 from punctual.adapters.dynamodb.table import Table
 from punctual.core.jobs import TOMBSTONE_KEPT, Job, JobState
+from punctual.core.runs import Start, Void
 from punctual.ports import Beat
 from tests.support.aws_engine import client, make_engine
 from tests.support.builders import (
@@ -25,6 +27,7 @@ from tests.support.builders import (
     a_content,
     a_job,
     a_job_key,
+    a_run,
     a_stretch,
     a_tombstone,
 )
@@ -256,3 +259,32 @@ def test_no_stretch_is_overlooked_where_a_page_ends_early(world: World) -> None:
     runs.put_stretches([(job, stretch) for stretch in stretches])
 
     assert runs.stretches(job, incarnation=1) == stretches[:0:-1], "the latest hundred"
+
+
+class TakenBack:
+    """A table from which a row goes just before it is read."""
+
+    def __init__(self, table: Table, *, void: Void) -> None:
+        self._table = table
+        self._void = void
+
+    def get(self, addresses: Sequence[Item]) -> list[Item]:
+        """See `Table.get`."""
+        self._table.write([write_of(self._void)])
+        return self._table.get(addresses)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+
+def test_a_row_that_is_taken_back_as_it_is_handed_over_again_is_inserted(world: World) -> None:
+    """Found by the simulation: a resume at the very slot left it to the next tick."""
+    run = a_run()
+    start = Start(key=run.key, owner="me", now=NINE, lease_until=NINE + MINUTE)
+    DynamoRunStore(world.table, clock=world.clock).insert([run])
+    world.table.write([write_of(start)])
+    table: Any = TakenBack(world.table, void=Void(key=run.key, owner="me"))
+    runs = DynamoRunStore(table, clock=world.clock)
+
+    assert runs.insert([run]) == [True]
+    assert DynamoRunStore(world.table, clock=world.clock).read([run.key]) == {run.key: run}

@@ -104,28 +104,6 @@ def was_left_out(run: Run, stretches: Sequence[Stretch]) -> bool:
     return slot is not None and _holds(stretches, slot, run.schedule_revision)
 
 
-def handed_over_anew(run: Run, job: Job | None, *, now: datetime) -> Run | None:
-    """Return the row that the schedule in force has for the slot of a run that was taken back.
-
-    An edit just before a slot that both schedules name may meet the old one's run begun. Then there
-    is no row to revise, and none at all once it is taken back; the watch would find that out, but a
-    quarter of an hour late.
-
-    Returns:
-        None where no row is owed, or the job alone does not tell: a late slot may have been left
-        out, and `max_runs` may have come to its end before.
-    """
-    slot = run.key.slot
-    if job is None or slot is None or is_gone(job, run.key.incarnation):
-        return None
-    if job.state is JobState.PAUSED or job.schedule.max_runs is not None:
-        return None
-    is_older = run.schedule_revision < job.schedule_revision == job.in_force(slot)
-    if not is_older or now > slot + LATE_AFTER / 2 or not is_slot(job.schedule, slot):
-        return None
-    return queued_run(job, slot, schedule_revision=job.schedule_revision)
-
-
 def time_for_call(run: Run, job: Job, *, now: datetime) -> timedelta:
     """Return the total deadline of an attempt's call: what the job allows, within the lease.
 
@@ -185,6 +163,33 @@ def is_owed(
         and not _paused_before(job, run_slot)
         and not _holds(left_out, run_slot, schedule_revision)
     )
+
+
+def handed_over_anew(run: Run, job: Job | None, *, left_out: Sequence[Stretch] = ()) -> Run | None:
+    """Return the row that is owed for the slot of a run that was just taken back; None for none.
+
+    An edit or a resume at the very instant of a slot may have met the run begun, and so have handed
+    nothing over. Once its executor, who had read the job before, takes it back, there is no row at
+    all: the watch would find that out, but a quarter of an hour late.
+
+    Args:
+        run: The run as it was held.
+        job: Its job, read consistently after it was taken back.
+        left_out: Stretches of that life, read consistently after the job.
+    """
+    slot = run.key.slot
+    if job is None or slot is None:
+        return None
+    revision = job.in_force(slot)
+    if revision is None or not is_owed(slot, revision, run.key.incarnation, job, left_out=left_out):
+        return None
+    if revision != run.schedule_revision and (
+        revision != job.schedule_revision
+        or job.schedule.max_runs is not None  # which may have come to its end before
+        or not is_slot(job.schedule, slot)
+    ):
+        return None
+    return queued_run(job, slot, schedule_revision=revision)
 
 
 def judge_attempt(

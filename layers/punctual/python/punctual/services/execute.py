@@ -570,16 +570,26 @@ class Execute:
     def _hand_over_anew(
         self, attempts: Sequence[_Attempt], *, now: datetime
     ) -> Mapping[RunKey, datetime]:
-        """Insert what is owed for the slots of runs that were taken back.
+        """Insert what is owed for the slots of runs that were taken back, as the watch would later.
 
         Returns:
             By run, when its message is to come again.
         """
-        owed = [
-            (attempt, row)
-            for attempt in attempts
-            if (row := handed_over_anew(attempt.run, attempt.job, now=now)) is not None
-        ]
+        if not attempts:
+            return {}
+        try:
+            jobs = self._jobs.read(list(dict.fromkeys(a.run.key.job for a in attempts)))
+            for attempt in attempts:
+                attempt.job = jobs.get(attempt.run.key.job)
+            left_out = self._read_stretches(attempts)
+        except StoreUnavailable:
+            return {}
+        owed: list[tuple[_Attempt, Run]] = []
+        for attempt in attempts:
+            life = (attempt.run.key.job, attempt.run.key.incarnation)
+            row = handed_over_anew(attempt.run, attempt.job, left_out=left_out.get(life, ()))
+            if row is not None:
+                owed.append((attempt, row))
         there = self._runs.insert([row for _, row in owed]) if owed else []
         return {
             # Where the lane is another, the message that the edit sent to it goes first.

@@ -69,6 +69,14 @@ class DynamoRunStore:
             rows = self._rows(run.key for run in runs)
         except StoreUnavailable:
             return [False] * len(runs)
+        gone = [run for run in runs if run.key not in rows]
+        if gone:  # taken back between the two requests
+            written = self._table.write([Insert(item=run_to_item(run)) for run in gone])
+            rows |= {
+                run.key: run
+                for run, answer in zip(gone, written, strict=True)
+                if answer.fate is Fate.APPLIED
+            }
         older = [run for run in runs if run.key in rows and _is_older(rows[run.key], run)]
         answers = dict(
             zip(
