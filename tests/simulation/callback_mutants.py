@@ -48,15 +48,6 @@ CALLBACK_MUTANTS = (
         "UNACCEPTED = HELD",
     ),
     _broken(
-        "early-beat-unnoted",
-        "a heartbeat before the acceptance is not written where the executor's lease lasts longer",
-        CALLBACKS,
-        "            self._move(caller, beat(run, heartbeat=heartbeat, now=now))\n",
-        "            move = beat(run, heartbeat=heartbeat, now=now)\n"
-        "            if move.lease_until != run.lease_until:\n"
-        "                self._move(caller, move)\n",
-    ),
-    _broken(
         "heartbeat-unnoted",
         "a heartbeat is answered, and the lease stays where it was",
         CALLBACKS,
