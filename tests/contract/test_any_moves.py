@@ -80,6 +80,7 @@ class Draw:
     outcome: RunState
     reason: str
     schedule_revision: int
+    is_first: bool
 
 
 draws = st.builds(
@@ -90,6 +91,7 @@ draws = st.builds(
     st.sampled_from([state for state in RunState if state.terminal]),
     st.sampled_from(["gate", "limit"]),
     st.integers(1, 3),
+    st.booleans(),
 )
 
 
@@ -125,6 +127,7 @@ def move_of(draw: Draw, key: RunKey, row: Run | None, *, now: datetime) -> Move:
                 started_at=row.starts[-1] if row and row.starts else now,
                 lease_until=until,
                 heartbeat=draw.step,
+                is_first=draw.is_first,
             )
         case "void":
             return Void(key=key, owner=owner)

@@ -64,7 +64,9 @@ def wait(owner: str = "a", *, attempt: int = 1, minutes: int = 9) -> Wait:
     return Wait(key=ANY_KEY, owner=owner, attempt=attempt, retry_at=at, reason="gate")
 
 
-def hold(owner: str = "a", *, lease_until: datetime = NINE + 9 * MINUTE) -> Hold:
+def hold(
+    owner: str = "a", *, lease_until: datetime = NINE + 9 * MINUTE, is_first: bool = True
+) -> Hold:
     return Hold(
         key=ANY_KEY,
         owner=owner,
@@ -72,6 +74,7 @@ def hold(owner: str = "a", *, lease_until: datetime = NINE + 9 * MINUTE) -> Hold
         started_at=NINE,
         lease_until=lease_until,
         heartbeat=MINUTE,
+        is_first=is_first,
     )
 
 
@@ -119,6 +122,14 @@ WAYS: dict[str, Sequence[Move]] = {
     "waited, then missed": (start(), wait(minutes=0), start(at_second=1), finish(RunState.MISSED)),
 }
 
+HOLDS: Sequence[Move] = [
+    hold(owner, lease_until=until, is_first=is_first)
+    for owner in ("a", "b")
+    for until in (NINE + SECOND, NOW, NINE + 9 * MINUTE, NINE + 99 * MINUTE)
+    for is_first in (True, False)
+]
+"""Such as end the lease sooner, at the same instant, and later; each under either guess."""
+
 MOVES: Sequence[Move] = (
     *(
         move
@@ -128,7 +139,6 @@ MOVES: Sequence[Move] = (
             finish(RunState.TIMED_OUT, owner),
             retry(owner, after_seconds=77),
             wait(owner, minutes=77),
-            hold(owner, lease_until=NINE + 99 * MINUTE),
             Void(key=ANY_KEY, owner=owner),
             GiveUp(
                 key=ANY_KEY,
@@ -139,6 +149,7 @@ MOVES: Sequence[Move] = (
             ),
         )
     ),
+    *HOLDS,
     guessing(),
     replace(guessing(), owner="b"),
     guessing(schedule_revision=2),
@@ -158,6 +169,7 @@ WAYS_FOR_MOTO = (
     "running, its lease ends this instant",
     "abandoned",
     "abandoned with no attempt left",
+    "heartbeat",
     "retry due this instant",
     "waited",
     "asked to stop and abandoned",
@@ -380,11 +392,16 @@ def left(move: Move, row: Run) -> Run:
 
 
 def repeats(move: Move, row: Run) -> bool:
-    """Say whether a refused move is by the very token that the row already names."""
+    """Say whether a refused move is by the very token that the row already names.
+
+    A hold that is refused there would have made the lease shorter.
+    """
     match move:
         case Start(owner=owner):
             return row.held_by(owner)
         case Finish(owner=owner):
             return row.finished_by == owner
+        case Hold(owner=owner):
+            return row.held_by(owner)
         case _:
             return False

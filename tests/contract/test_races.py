@@ -25,6 +25,7 @@ from punctual.core.runs import (
 )
 from tests.contract.engines import ATOMIC
 from tests.support.builders import (
+    HOUR,
     MINUTE,
     SECOND,
     a_failure,
@@ -272,6 +273,7 @@ def test_heartbeats_do_not_bring_back_what_was_lost(engine: Engine, runs: list[R
                 started_at=NINE,
                 lease_until=NINE + writer * MINUTE,
                 heartbeat=MINUTE,
+                is_first=writer % 2 == 0,
             )
             for run in runs
         ],
@@ -280,6 +282,31 @@ def test_heartbeats_do_not_bring_back_what_was_lost(engine: Engine, runs: list[R
     assert won == [[]] * ROWS
     stored = engine.runs.read([run.key for run in runs]).values()
     assert {run.lease_until for run in stored} == {late + MINUTE}
+
+
+def test_of_holds_that_meet_the_longest_stands(engine: Engine, runs: list[Run]) -> None:
+    """Whatever their order, and whatever each takes the row for: none is refused, none lost."""
+    engine.runs.move([start(run, "holder") for run in runs])
+
+    won = winners(
+        engine,
+        lambda writer: [
+            Hold(
+                key=run.key,
+                owner="holder",
+                attempt=1,
+                started_at=NINE,
+                lease_until=NINE + HOUR + writer * MINUTE,
+                heartbeat=HOUR,
+                is_first=writer % 2 == 0,
+            )
+            for run in runs
+        ],
+    )
+
+    assert won == [list(range(WRITERS))] * ROWS
+    stored = engine.runs.read([run.key for run in runs]).values()
+    assert {run.lease_until for run in stored} == {NINE + HOUR + (WRITERS - 1) * MINUTE}
 
 
 def a_claim(job: Job, writer: int) -> Claim:

@@ -1,6 +1,9 @@
 """A move whose answer was lost is made again: it counts as done, and is not done twice."""
 
 from dataclasses import replace
+from datetime import datetime
+
+import pytest
 
 from punctual.core.identity import RunKey
 from punctual.core.runs import (
@@ -31,6 +34,15 @@ FINISH = Finish(key=KEY, owner="a", ending=an_ending(), scheduled_at=NINE)
 RETRY = Retry(key=KEY, owner="a", failure=a_failure())
 WAIT = Wait(key=KEY, owner="a", attempt=1, retry_at=NINE + MINUTE, reason="gate")
 CANCELLED = an_ending(RunState.CANCELLED)
+HOLD = Hold(
+    key=KEY,
+    owner="a",
+    attempt=1,
+    started_at=NINE,
+    lease_until=NINE + 20 * SECOND,
+    heartbeat=MINUTE,
+    is_first=True,
+)
 
 
 def move(engine: Engine, move: Move) -> Moved:
@@ -47,6 +59,12 @@ def queue(engine: Engine, *moves: Move, max_attempts: int = 3) -> None:
     engine.runs.insert([a_run(max_attempts=max_attempts)])
     for each in moves:
         assert move(engine, each).applied
+
+
+def lease_of(engine: Engine) -> datetime | None:
+    run = stored(engine)
+    assert run is not None
+    return run.lease_until
 
 
 def test_a_start_is_not_a_second_attempt(engine: Engine) -> None:
@@ -160,19 +178,42 @@ def test_a_void_does_not_touch_the_row_that_came_after_it(engine: Engine) -> Non
 
 
 def test_a_heartbeat_may_come_twice(engine: Engine) -> None:
-    hold = Hold(
-        key=KEY,
-        owner="a",
-        attempt=1,
-        started_at=NINE,
-        lease_until=NINE + 9 * MINUTE,
-        heartbeat=MINUTE,
-    )
-    queue(engine, START, hold, hold)
+    queue(engine, START, HOLD, HOLD)
 
-    run = stored(engine)
-    assert run is not None
-    assert run.lease_until == NINE + 9 * MINUTE
+    assert lease_of(engine) == NINE + 20 * SECOND
+
+
+@pytest.mark.parametrize("guess", [True, False])
+def test_a_hold_that_arrives_late_takes_nothing_from_those_that_came_after_it(
+    engine: Engine, guess: bool
+) -> None:
+    """The first one that is written may end the lease sooner than the start did, and no other."""
+    first, second, third = (
+        replace(HOLD, is_first=guess, lease_until=NINE + seconds * SECOND)
+        for seconds in (20, 40, 90)
+    )
+    queue(engine, START, first)
+    assert lease_of(engine) == NINE + 20 * SECOND
+    queue(engine, second, third)
+    assert lease_of(engine) == NINE + 90 * SECOND
+
+    for late in (first, second, replace(first, is_first=not guess)):
+        answer = move(engine, late)
+
+        assert answer.applied, "the attempt may be silent for as long, and longer"
+        assert answer.run == stored(engine)
+        assert lease_of(engine) == NINE + 90 * SECOND
+
+
+def test_the_first_hold_of_each_attempt_may_end_its_lease_sooner(engine: Engine) -> None:
+    late = NINE + 3 * MINUTE
+    taken_over = replace(START, owner="b", now=late, lease_until=late + 15 * MINUTE)
+    again = replace(HOLD, owner="b", attempt=2, started_at=late, lease_until=late + 20 * SECOND)
+    queue(engine, START, HOLD, taken_over, again)
+    assert lease_of(engine) == late + 20 * SECOND
+
+    assert not move(engine, replace(HOLD, lease_until=late + 20 * MINUTE)).applied
+    assert lease_of(engine) == late + 20 * SECOND
 
 
 def test_an_end_that_no_attempt_wrote_is_written_once(engine: Engine) -> None:

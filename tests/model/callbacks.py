@@ -198,6 +198,7 @@ def _held(owner: int) -> Hold:
         started_at=NINE,
         lease_until=ALIVE,
         heartbeat=HEARTBEAT,
+        is_first=True,
     )
 
 

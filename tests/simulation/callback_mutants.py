@@ -9,6 +9,9 @@ CALLBACKS = "punctual.services.callbacks"
 EXECUTE = "punctual.services.execute"
 
 
+STORE = f"punctual.{MOVES}"
+
+
 def _broken(name: str, story: str, module: str, old: str, new: str) -> Mutant:
     return Mutant(name, story, (Edit(module, old, new),), first=REPORTING_FROM)
 
@@ -21,19 +24,35 @@ CALLBACK_MUTANTS = (
         "if verdict is Verdict.SUCCEEDED and attempt.heartbeat is not None:",
         "if False and attempt.heartbeat is not None:",
     ),
-    _broken(
+    Mutant(
         "hold-by-anybody",
         "HOLD does not ask whose attempt it is: one that was taken over moves another's lease",
-        f"punctual.{MOVES}",
-        'when=HELD,\n        sets=("#lease_until = :lease_until", f"#starts[',
-        'when=RUNNING,\n        sets=("#lease_until = :lease_until", f"#starts[',
+        (
+            Edit(STORE, 'UNACCEPTED = f"{HELD} AND', 'UNACCEPTED = f"#state = :running AND'),
+            Edit(STORE, 'OUTLASTED = f"{HELD} AND', 'OUTLASTED = f"#state = :running AND'),
+        ),
+        first=REPORTING_FROM,
+    ),
+    _broken(
+        "late-hold",
+        "HOLD does not ask for a shorter lease: one that arrives late takes back what is newer",
+        STORE,
+        'OUTLASTED = f"{HELD} AND #lease_until < :lease_until"',
+        "OUTLASTED = HELD",
+    ),
+    _broken(
+        "late-acceptance",
+        "an acceptance that is written late ends the lease that heartbeats have made longer",
+        STORE,
+        'UNACCEPTED = f"{HELD} AND attribute_not_exists(#accepted)"',
+        "UNACCEPTED = HELD",
     ),
     _broken(
         "heartbeat-unnoted",
         "a heartbeat is answered, and the lease stays where it was",
         CALLBACKS,
-        "            if run.lease_until is None or move.lease_until > run.lease_until:\n",
-        "            if run.lease_until is None:\n",
+        "            self._move(caller, beat(run, heartbeat=heartbeat, now=now))\n",
+        "            pass\n",
     ),
     _broken(
         "held-too-short",

@@ -34,6 +34,12 @@ UNAVAILABLE = 503
 HEARTBEATS = (10, 30, 90)
 """Silences that jobs allow, in seconds."""
 
+BEATS = (0, 4)
+"""How often a target says that it lives, at least and at most."""
+
+BEATS_MANY = (6, 14)
+"""Likewise, where it works for long."""
+
 KEPT_ALIVE = frozenset({Manner.FAST, Manner.SLOW, "died", ""})
 """Ends of a call after which its attempt goes on: it was accepted, or nobody knows better."""
 
@@ -169,7 +175,8 @@ class Workers:
         name = (worker.run, worker.attempt, number)
         calm = self.loop.now >= self.scenario.calm_from
         manner = "completes" if calm else self._manner(*name)
-        beats = self.dice.between(0, 4, "beats", *name)
+        fewest, most = BEATS_MANY if self.scenario.beats_many else BEATS
+        beats = self.dice.between(fewest, most, "beats", *name)
         self._sleep(self.dice.between(1, 400, "begins", *name))
         for beat in range(beats):
             self._sleep(self.dice.between(100, worker.heartbeat_ms * 3 // 4, "works", *name, beat))

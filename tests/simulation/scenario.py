@@ -110,6 +110,8 @@ class Scenario:
     """How often a queue loses all that it holds, if that ever happens."""
     clock_sticks: bool = False
     """Whether what users change is often changed at the very millisecond of a slot."""
+    beats_many: bool = False
+    """Whether targets that report back work for long, and often say that they live."""
 
     @property
     def faultless(self) -> bool:
@@ -170,6 +172,7 @@ def make_scenario(seed: int) -> Scenario:
         ticks_stop=makes.ticks_stop() if Mishap.TICKS_STOP in weather.profile.rates else None,
         purges=12 if Leaning.PURGES in weather.leanings else 2,
         clock_sticks=weather.clock_sticks,
+        beats_many=weather.beats_many,
     )
 
 

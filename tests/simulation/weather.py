@@ -256,6 +256,8 @@ class Weather:
     leanings: frozenset[Leaning] = frozenset()
     clock_sticks: bool = False
     """Whether the clock of the API sticks to instants on which slots lie."""
+    beats_many: bool = False
+    """Whether targets that report back work for long, and often say that they live."""
 
 
 def make_weather(seed: int, dice: Dice) -> Weather:
@@ -270,7 +272,7 @@ def make_weather(seed: int, dice: Dice) -> Weather:
     if kind < _CALM_BELOW:
         rates: dict[Kind, float] = {m: 0.2 for m in TICK_MISHAPS if dice.chance(0.6, "has", m)}
         return Weather(profile=Profile(rates=rates), manners={})
-    for below, theme in _THEMES:
+    for below, theme in _themes_of(seed):
         if kind < below:
             return theme(dice)
     leanings = frozenset(
@@ -423,6 +425,19 @@ def _late_claims(dice: Dice) -> Weather:
     return _weather(dice, rates, manners, focuses=focuses, leanings=frozenset(leanings))
 
 
+def _late_beats(dice: Dice) -> Weather:
+    """Let signs of life arrive late, after later ones, from targets that work for long."""
+    rates, manners = _strewn(dice), _manners(dice)
+    manners[Manner.SLOW] = 0.3
+    focuses = (
+        Focus(site="api run.hold", fault=Fault.LATE, rate=0.4),
+        Focus(site="fast run.hold", fault=Fault.LATE, rate=0.4),
+    )
+    leanings = frozenset({Leaning.QUIET})
+    weather = _weather(dice, rates, manners, focuses=focuses, leanings=leanings)
+    return replace(weather, beats_many=True)
+
+
 _Theme = Callable[[Dice], Weather]
 
 _THEMES: tuple[tuple[float, _Theme], ...] = (
@@ -436,6 +451,8 @@ _THEMES: tuple[tuple[float, _Theme], ...] = (
     (0.92, _late_claims),
 )
 """Each begins where the one before ends."""
+
+_REPORTING_THEMES = (*_THEMES, (0.96, _late_beats))
 
 _RARE_FACTS: Mapping[str, _Theme] = {
     "FINISH, refused by what is gone": _edits_written_late,
@@ -478,15 +495,20 @@ def seeds_for(fact: str) -> Iterator[int]:
     for seed in count(_AIMED_FROM + _FACTS_FROM.get(fact.partition(",")[0], 0)):
         if seed % 5 < 3:
             continue
-        if theme is None or _theme_of(Dice(f"scenario {seed}")) is theme:
+        if theme is None or _theme_of(seed) is theme:
             yield seed
 
 
-def _theme_of(dice: Dice) -> _Theme | None:
-    kind = dice.draw("weather")
+def _theme_of(seed: int) -> _Theme | None:
+    kind = Dice(f"scenario {seed}").draw("weather")
     if kind < _CALM_BELOW:
         return None
-    return next((theme for below, theme in _THEMES if kind < below), None)
+    return next((theme for below, theme in _themes_of(seed) if kind < below), None)
+
+
+def _themes_of(seed: int) -> Sequence[tuple[float, _Theme]]:
+    """Return what seeds like this one may be about, and where each theme ends."""
+    return _REPORTING_THEMES if seed >= REPORTING_FROM else _THEMES
 
 
 def _places_of(seed: int) -> Sequence[Place]:

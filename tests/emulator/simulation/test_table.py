@@ -151,6 +151,7 @@ PARTITIONS = count()
 SORTS = ("JOB", "R#1#a", "R#1#b", "R#2#a", "M#1#a")
 
 NUMBERS = (
+    "accepted",
     "cancel_requested_at",
     "due_at",
     "lease_until",
@@ -174,6 +175,7 @@ CHANGES = [
     if isinstance(change, Change)
 ]
 CHANGES += [moves._wait(1), moves._wait(2)]
+CHANGES += [moves._hold(n, is_first=is_first) for n in (1, 2) for is_first in (True, False)]
 CHANGES += [
     moves._outcome(when, ("state", "finished_at", "finished_by", "ttl", "error"))
     for when in (moves.HELD, moves.REAPABLE, moves.SPENT)

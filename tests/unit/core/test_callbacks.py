@@ -13,6 +13,7 @@ from punctual.core.callbacks import (
     Attempt,
     Standing,
     attempt_of,
+    beat,
     body_of,
     callback,
     called_back,
@@ -175,6 +176,19 @@ class TestSilence:
         assert left is not None
         assert left.heartbeat == HOUR
         assert left.live(move.lease_until)
+
+    def test_a_beat_lasts_as_long_and_before_the_answer_as_long_as_its_call_may(self) -> None:
+        run = started(a_run(), "me")
+        short, long = (beat(run, heartbeat=each, now=NINE) for each in (10 * SECOND, HOUR))
+
+        assert (short.lease_until, short.is_first) == (run.lease_until, True)
+        assert (long.lease_until, long.is_first) == (NINE + HOUR + LEASE_MARGIN, True)
+
+        held = after(short, run)
+        assert held is not None
+        again = beat(held, heartbeat=10 * SECOND, now=NINE + MINUTE)
+        assert again.lease_until == NINE + MINUTE + 10 * SECOND + LEASE_MARGIN
+        assert not again.is_first
 
     def test_no_heartbeat_keeps_a_run_open_for_ever(self) -> None:
         run = started(started(a_run(), "first"), "second", minutes=60)

@@ -17,6 +17,7 @@ from punctual.core.runs import (
     Finish,
     GiveUp,
     Hold,
+    Mark,
     Move,
     Reap,
     Refusal,
@@ -56,6 +57,7 @@ from tests.support.clock import NINE
 NOW = NINE + MINUTE
 LATER = NOW + MINUTE
 KEY = a_run_key()
+HELD_MARK = Mark("me", MINUTE)
 CANCELLED: dict[str, Any] = {"cancel_requested_at": NINE + SECOND}
 
 SITUATIONS: dict[str, Run] = {
@@ -67,6 +69,13 @@ SITUATIONS: dict[str, Run] = {
     "dead, spent": a_run(state="running", owner="another", lease_until=NOW - TICK, attempt=3),
     "mine, last": a_run(state="running", owner="me", lease_until=LATER, attempt=3),
     "mine, but dead": a_run(state="running", owner="me", lease_until=NOW - TICK),
+    "mine, held": a_run(state="running", owner="me", lease_until=LATER, marks=(HELD_MARK,)),
+    "mine, held for as long": a_run(
+        state="running", owner="me", lease_until=LATER + MINUTE, marks=(HELD_MARK,)
+    ),
+    "mine, held but dead": a_run(
+        state="running", owner="me", lease_until=NOW - TICK, marks=(HELD_MARK,)
+    ),
     "waiting": a_run(state="retrying", retry_at=NOW + TICK),
     "waited": a_run(state="retrying", retry_at=NOW),
     "mine, unwanted": a_run(state="running", owner="me", lease_until=LATER, **CANCELLED),
@@ -78,7 +87,15 @@ SITUATIONS: dict[str, Run] = {
     "waited, unwanted": a_run(state="retrying", retry_at=NOW, **CANCELLED),
 } | {state.value: a_run(state=state, finished_by="me") for state in RunState if state not in OPEN}
 
-HELD = {"mine", "mine, last", "mine, but dead", "mine, unwanted"}
+HELD = {
+    "mine",
+    "mine, last",
+    "mine, but dead",
+    "mine, held",
+    "mine, held for as long",
+    "mine, held but dead",
+    "mine, unwanted",
+}
 RUNNING = HELD | {
     "another's",
     "lease's last instant",
@@ -95,7 +112,7 @@ FAILURE = a_failure(finished_at=NOW)
 MOVES: dict[str, tuple[Move, set[str]]] = {
     "start": (
         Start(key=KEY, owner="new", now=NOW, lease_until=LATER),
-        {"queued", "dead", "mine, but dead", "waited"},
+        {"queued", "dead", "mine, but dead", "mine, held but dead", "waited"},
     ),
     "finish": (Finish(key=KEY, owner="me", ending=ENDING, scheduled_at=NINE), HELD),
     "retry": (Retry(key=KEY, owner="me", failure=FAILURE), HELD - {"mine, last"}),
@@ -108,8 +125,21 @@ MOVES: dict[str, tuple[Move, set[str]]] = {
             started_at=NINE,
             lease_until=LATER + MINUTE,
             heartbeat=MINUTE,
+            is_first=True,
         ),
-        HELD,
+        HELD - {"mine, held for as long"},
+    ),
+    "first hold, for less time than its start": (
+        Hold(
+            key=KEY,
+            owner="me",
+            attempt=1,
+            started_at=NINE,
+            lease_until=NOW,
+            heartbeat=MINUTE,
+            is_first=True,
+        ),
+        HELD - {"mine, held", "mine, held for as long"},
     ),
     "void": (Void(key=KEY, owner="me"), HELD - {"mine, unwanted"}),
     "void of a queued row": (VoidQueued(key=KEY, schedule_revision=1), {"queued"}),
@@ -256,6 +286,21 @@ def test_only_a_start_that_guessed_is_asked_for_otherwise() -> None:
     assert otherwise(MOVES["finish"][0], SITUATIONS["queued"]) is None
 
 
+@pytest.mark.parametrize("name", ["hold", "first hold, for less time than its start"])
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_a_hold_that_guessed_wrongly_is_asked_for_as_the_row_has_it(
+    name: str, situation: str
+) -> None:
+    (hold, permitted), run = MOVES[name], SITUATIONS[situation]
+    assert isinstance(hold, Hold)
+    right = replace(hold, is_first=run.heartbeat is None)
+    wrong = replace(right, is_first=not right.is_first)
+
+    assert permits(wrong, run) == permits(right, run)
+    assert otherwise(wrong, run) == (right if situation in permitted else None)
+    assert otherwise(right, run) is None
+
+
 def test_a_wait_takes_its_start_back_because_nothing_was_called() -> None:
     waiting = after(MOVES["wait"][0], SITUATIONS["mine"])
 
@@ -302,6 +347,8 @@ REFUSALS = {
     "another's": Refusal(kind=RefusalKind.WAIT, until=LATER),
     "lease's last instant": Refusal(kind=RefusalKind.WAIT, until=NOW),
     "mine, last": Refusal(kind=RefusalKind.WAIT, until=LATER),
+    "mine, held": Refusal(kind=RefusalKind.WAIT, until=LATER),
+    "mine, held for as long": Refusal(kind=RefusalKind.WAIT, until=LATER + MINUTE),
     "mine, unwanted": Refusal(kind=RefusalKind.WAIT, until=LATER),
     "waiting": Refusal(kind=RefusalKind.WAIT, until=NOW + TICK),
     "dead, spent": Refusal(kind=RefusalKind.GIVE_UP),

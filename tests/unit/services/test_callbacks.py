@@ -1,6 +1,6 @@
 """A target that accepted the work reports back: it completes, fails, lives on or falls silent."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,9 +15,9 @@ from punctual.core.execution import LEASE_MARGIN
 from punctual.core.jobs import Delivery, HttpTarget, Policy
 from punctual.core.records import content_ref
 from punctual.core.retry import Jitter, RetryPolicy
-from punctual.core.runs import LIFE_MAX, Finish, Hold, RequestCancel, Run, RunState, Start
+from punctual.core.runs import LIFE_MAX, Finish, Hold, Move, RequestCancel, Run, RunState, Start
 from punctual.core.timeline import attempts_of, timeline
-from punctual.ports import Outgoing
+from punctual.ports import Moved, Outgoing
 from punctual.services.callbacks import Callbacks
 from tests.support.builders import DAY, HOUR, MINUTE, SECOND, a_content, a_job, a_run, a_schedule
 from tests.support.clock import NINE
@@ -360,6 +360,25 @@ class Remembering:
         return {self._run.key: self._run}
 
 
+class Interrupted:
+    """A run store before whose first hold something else happens."""
+
+    def __init__(self, runs: Any) -> None:
+        self._runs = runs
+        self.before_hold: Callable[[], None] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runs, name)
+
+    def move(self, moves: Sequence[Move]) -> Sequence[Moved]:
+        """Make the moves, a hold only once what comes before it is over."""
+        if self.before_hold is not None and any(isinstance(move, Hold) for move in moves):
+            before, self.before_hold = self.before_hold, None
+            before()
+        moved: Sequence[Moved] = self._runs.move(moves)
+        return moved
+
+
 class TestFailure:
     """An attempt that reports its failure is followed by another, as the job's policy has it."""
 
@@ -544,6 +563,65 @@ class TestSilence:
             deployed.at(SLOT).execute()
 
             assert stored(deployed).heartbeat == 10 * SECOND
+
+    def test_a_heartbeat_that_arrives_late_takes_nothing_from_later_ones(
+        self, deployed: Deployment
+    ) -> None:
+        """And its target is told that it lives, which is so."""
+        token = accepted(deployed)
+        early = stored(deployed)
+        deployed.at(SLOT + 9 * MINUTE)
+        assert deployed.make_callbacks().heartbeat(ID, token) is False
+        alive_until = SLOT + 19 * MINUTE + LEASE_MARGIN
+        assert stored(deployed).lease_until == alive_until
+
+        deployed.at(SLOT + MINUTE)
+        deployed.replaced["runs"] = Remembering(deployed.engine.runs, early)
+        assert deployed.make_callbacks().heartbeat(ID, token) is False
+
+        assert stored(deployed).lease_until == alive_until
+
+    @pytest.mark.parametrize("beats_at", [5 * SECOND, 20 * SECOND])
+    def test_an_acceptance_that_is_written_late_takes_nothing_from_heartbeats(
+        self, tmp_path: Path, beats_at: timedelta
+    ) -> None:
+        """The store gives no answer for a while; the target lives on, and says so meanwhile."""
+        with a_deployment(tmp_path) as deployed:
+            hand_over(deployed, replace(POLICY, heartbeat=30 * SECOND))
+            moves = Interrupted(deployed.engine.runs)
+            deployed.replaced["runs"] = moves
+
+            def beat() -> None:
+                deployed.at(deployed.now + beats_at)
+                assert deployed.make_callbacks().heartbeat(ID, token(deployed)) is False
+
+            moves.before_hold = beat
+            handled = deployed.at(SLOT).execute()
+
+            lease_until = stored(deployed).lease_until
+            assert lease_until is not None
+            assert lease_until >= SLOT + beats_at + 30 * SECOND + LEASE_MARGIN
+            assert stored(deployed).heartbeat == 30 * SECOND
+            assert len(deployed.gone) == 1
+            assert (len(handled.held), handled.superseded) == (1, 0)
+
+    def test_a_heartbeat_that_loses_to_the_acceptance_is_written_all_the_same(
+        self, deployed: Deployment
+    ) -> None:
+        """It read the run before the acceptance was written, and is written after it."""
+        deployed.at(SLOT).execute()
+        run = stored(deployed)
+        unaccepted = replace(
+            run,
+            lease_until=SLOT + EXECUTOR_LIVES + LEASE_MARGIN,
+            marks=(replace(run.marks[0], heartbeat=None),),
+        )
+        deployed.at(SLOT + 5 * MINUTE)
+        deployed.replaced["runs"] = Remembering(deployed.engine.runs, unaccepted)
+
+        assert deployed.make_callbacks().heartbeat(ID, token(deployed)) is False
+
+        assert stored(deployed).lease_until == SLOT + 15 * MINUTE + LEASE_MARGIN
 
     def test_a_heartbeat_before_the_answer_outlives_an_executor_that_dies(
         self, deployed: Deployment

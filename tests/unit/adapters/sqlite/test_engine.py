@@ -144,6 +144,7 @@ class TestLeases:
             started_at=NINE,
             lease_until=NINE + HOUR,
             heartbeat=HOUR,
+            is_first=True,
         )
         with SqliteEngine.open(home, clock=FakeClock()) as engine:
             assert engine.runs.move([hold])[0].applied
@@ -164,6 +165,7 @@ class TestLeases:
             started_at=NINE,
             lease_until=NINE - SECOND,
             heartbeat=HOUR,
+            is_first=True,
         )
         with SqliteEngine.open(home, clock=FakeClock()) as engine:
             assert engine.runs.move([hold])[0].applied

@@ -7,7 +7,7 @@ used for: the owner of an attempt *is* the digest of its token, so what is store
 import hashlib
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hmac import compare_digest
@@ -130,7 +130,20 @@ def hold(run: Run, *, heartbeat: timedelta, now: datetime) -> Hold:
         started_at=started_at,
         lease_until=min(now + heartbeat + LEASE_MARGIN, run.starts[0] + LIFE_MAX),
         heartbeat=heartbeat,
+        is_first=run.heartbeat is None,
     )
+
+
+def beat(run: Run, *, heartbeat: timedelta, now: datetime) -> Hold:
+    """Return the move by which the target of the attempt that holds a run gives a sign of life.
+
+    Before the call is answered, the lease of who called may reach further: it stays as it is, and
+    the run is held by this, so that no acceptance which was seen earlier ends the lease sooner.
+    """
+    move = hold(run, heartbeat=heartbeat, now=now)
+    if run.lease_until is None or run.lease_until <= move.lease_until:
+        return move
+    return replace(move, lease_until=run.lease_until)
 
 
 def called_back(run: Run | None, attempt: int, owner: str) -> bool:

@@ -241,7 +241,9 @@ class Wait:
 class Hold:
     """HOLD: the holder's call was accepted, or its target gave a sign of life; the lease moves.
 
-    From the first one on the attempt awaits its callback, and outlives whoever called it.
+    From the first one on the attempt awaits its callback, and outlives whoever called it. The first
+    may end the lease sooner than the start did; the others only make it longer, so that one that
+    arrives late takes nothing back from those that came after it.
     """
 
     key: RunKey
@@ -253,6 +255,12 @@ class Hold:
     lease_until: datetime
     heartbeat: timedelta
     """The longest silence allowed, for whoever finds that it lasted longer."""
+    is_first: bool
+    """Whether whoever asks knows of no earlier one of the attempt.
+
+    Only a guess: a store may ask for a row that was not held, or for a lease that is shorter, as
+    this has it. Whether the hold is permitted, and what it leaves, does not depend on it.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,8 +357,11 @@ def permits(move: Move, run: Run) -> bool:
                 or (run.state is RunState.RETRYING and _past(run.retry_at, now))
                 or (run.dead(now) and run.attempt < run.max_attempts)
             )
-        case Finish(owner=owner) | Wait(owner=owner) | Hold(owner=owner):
+        case Finish(owner=owner) | Wait(owner=owner):
             return run.held_by(owner)
+        case Hold(owner=owner, lease_until=lease_until):
+            # A longer lease is one by whose end the present one is over.
+            return run.held_by(owner) and (run.heartbeat is None or run.dead(lease_until))
         case Void(owner=owner):
             return run.held_by(owner) and run.cancel_requested_at is None
         case Retry(owner=owner):
@@ -429,16 +440,22 @@ def after(move: Move, run: Run) -> Run | None:
             assert_never(move)
 
 
-def otherwise(move: Move, run: Run | None) -> Start | None:
-    """Return the start to ask for where the row is not as it was handed over; None for none.
+def otherwise(move: Move, run: Run | None) -> Start | Hold | None:
+    """Return the move to ask for where the row is not as the same one guessed; None for none.
 
     Args:
         move: One that was refused.
         run: The row that refused it, or None when there is none.
     """
-    if not isinstance(move, Start) or move.handed_over is None or run is None:
+    if run is None or not permits(move, run):
         return None
-    return plain(move) if permits(move, run) else None
+    match move:
+        case Start() if move.handed_over is not None:
+            return plain(move)
+        case Hold(is_first=is_first) if is_first is not (run.heartbeat is None):
+            return replace(move, is_first=not is_first)
+        case _:
+            return None
 
 
 def plain(start: Start) -> Start:
@@ -448,6 +465,8 @@ def plain(start: Start) -> Start:
 
 def was_applied(move: Move, run: Run | None) -> bool:
     """Say whether the row that refused `move` is what the same move left, its answer lost.
+
+    Of a hold: whether the row is what the same one, or a longer one of the same attempt, left.
 
     Args:
         move: A move that `permits` refused, or that found no row.
@@ -468,6 +487,9 @@ def was_applied(move: Move, run: Run | None) -> bool:
             return run is not None and (
                 run.state is RunState.RETRYING and run.retry_at == retry_at and run.reason == reason
             )
+        case Hold(owner=owner):
+            # Its own, or a later one: either way the target may be silent for as long as it says.
+            return run is not None and run.held_by(owner)
         case Void() | VoidQueued():
             return run is None
         case _:

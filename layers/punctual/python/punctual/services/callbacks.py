@@ -8,11 +8,11 @@ from punctual.core.callbacks import (
     Attempt,
     Standing,
     attempt_of,
+    beat,
     body_of,
     completed,
     failed,
     heartbeat_of,
-    hold,
     is_told,
     owner_of,
     tenant_in,
@@ -189,10 +189,7 @@ class Callbacks:
         job = self._job(run)
         heartbeat = run.heartbeat or self._heartbeat_of(run, job)
         if heartbeat is not None:
-            move = hold(run, heartbeat=heartbeat, now=now)
-            # Before its call is answered the lease of who called may reach further.
-            if run.lease_until is None or move.lease_until > run.lease_until:
-                self._move(caller, move)
+            self._move(caller, beat(run, heartbeat=heartbeat, now=now))
         return _why_unwanted(run, job) is not None
 
     def log(self, run_id: str, token: str, *, texts: Sequence[str]) -> None:

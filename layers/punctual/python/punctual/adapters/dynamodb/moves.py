@@ -43,8 +43,10 @@ from punctual.core.runs import (
 
 # Conditions. A row that awaits its outcome always has `lease_until` and `retry_at`, 0 when there is
 # no lease and no wait; an outcome removes both, and what is missing meets no comparison. A row that
-# is queued or retrying always has attempts left. So no condition needs an OR, and each compares an
-# attribute with a value: what DynamoDB's two languages surely understand alike.
+# is queued or retrying always has attempts left. `accepted` is there from the first HOLD of an
+# attempt until another one starts, or there is an outcome. So no condition needs an OR, and each
+# compares an attribute with a value: what DynamoDB's two languages surely understand alike. Where
+# `permits` has an OR between rows that a move may find, its caller guesses which one it is.
 
 HELD = "#state = :running AND #owner = :owner"
 
@@ -55,6 +57,11 @@ STARTABLE = (
 """Queued, or its wait is over, or abandoned with an attempt left."""
 
 RETRYABLE = f"{HELD} AND #attempts_left > :zero"
+
+UNACCEPTED = f"{HELD} AND attribute_not_exists(#accepted)"
+"""Held by an attempt that does not await its callback yet."""
+
+OUTLASTED = f"{HELD} AND #lease_until < :lease_until"
 
 VOIDABLE = f"{HELD} AND attribute_not_exists(#cancel_requested_at)"
 
@@ -96,7 +103,7 @@ START = Change(
         "#attempts_left = #attempts_left - :one",
         f"#starts[{END}] = :start",
     ),
-    removes=("#reason",),
+    removes=("#reason", "#accepted"),
 )
 
 RETRY = Change(
@@ -115,6 +122,9 @@ REQUEST_CANCEL = Change(when=RUNNING, sets=("#cancel_requested_at = :at",))
 CANCEL_FOR_A_REASON = Change(when=RUNNING, sets=("#cancel_requested_at = :at", "#reason = :reason"))
 
 OLDER = "#state = :queued AND #schedule_revision < :schedule_revision"
+
+OPEN_ONLY = ("owner", "lease_until", "retry_at", "accepted")
+"""What no outcome leaves."""
 
 MAY_BE_LEFT_OUT = ("finished_by", "reason", "result", "error")
 """What an outcome does not always have."""
@@ -163,11 +173,15 @@ def _wait(attempt: int) -> Change:
 
 
 @lru_cache
-def _hold(attempt: int) -> Change:
+def _hold(attempt: int, *, is_first: bool) -> Change:
     """HOLD of attempt number `attempt`, which awaits its callback from then on."""
     return Change(
-        when=HELD,
-        sets=("#lease_until = :lease_until", f"#starts[{attempt - 1}] = :start"),
+        when=UNACCEPTED if is_first else OUTLASTED,
+        sets=(
+            "#lease_until = :lease_until",
+            "#accepted = :one",
+            f"#starts[{attempt - 1}] = :start",
+        ),
     )
 
 
@@ -207,7 +221,7 @@ def write_of(move: Move) -> Update | Delete:
         case Hold(owner=owner, attempt=attempt, lease_until=lease_until):
             return _update(
                 move.key,
-                _hold(attempt),
+                _hold(attempt, is_first=move.is_first),
                 owner=text(owner),
                 lease_until=instant(lease_until),
                 start=start_to_value(move.started_at, mark_of(owner, heartbeat=move.heartbeat)),
@@ -267,7 +281,7 @@ def _outcome(when: str, names: tuple[str, ...]) -> Change:
     return Change(
         when=when,
         sets=tuple(f"#{name} = :new_{name}" for name in names),
-        removes=tuple(f"#{name}" for name in ("owner", "lease_until", "retry_at", *left_out)),
+        removes=tuple(f"#{name}" for name in (*OPEN_ONLY, *left_out)),
     )
 
 

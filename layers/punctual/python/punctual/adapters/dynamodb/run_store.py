@@ -104,15 +104,15 @@ class DynamoRunStore:
                 rows = None
             for key, index in started.items():
                 moved[index] = _started(moves[index], rows.get(key)) if rows is not None else FAILED
-        plainly = {
-            index: start
+        again = {
+            index: asked
             for index, (move, answer) in enumerate(zip(moves, answers, strict=True))
             if answer.fate is Fate.REFUSED
-            and (start := otherwise(move, moved[index].run)) is not None
+            and (asked := otherwise(move, moved[index].run)) is not None
         }
-        if plainly:
-            answered = self.move(list(plainly.values()))
-            for index, answer in zip(plainly, answered, strict=True):
+        if again:
+            answered = self.move(list(again.values()))
+            for index, answer in zip(again, answered, strict=True):
                 moved[index] = answer
         return moved
 
