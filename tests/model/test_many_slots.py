@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from punctual.core.changes import created, rescheduled, resumed
+from punctual.core.dispatch import TICK
 from punctual.core.execution import Go, decide
 from punctual.core.jobs import Job, JobState
 from punctual.core.runs import Ending, Run
@@ -110,11 +111,37 @@ def _drops_what_a_visit_is_to_hand_over(
     return Finding(verb=Verb.DROP) if left_to_a_visit else finding
 
 
+def _with_epochs_off_by_one(job: Job | None) -> Job | None:
+    """Return the job with the slot at which an epoch begins given to the new schedule."""
+    if job is None:
+        return None
+    epochs = (
+        epoch if epoch.since is None else replace(epoch, since=epoch.since - TICK)
+        for epoch in job.epochs
+    )
+    return replace(job, epochs=tuple(epochs))
+
+
+def _decides_off_by_one(run: Run, job: Job | None, *, now: datetime) -> Go | Ending:
+    return decide(run, _with_epochs_off_by_one(job), now=now)
+
+
+def _examines_off_by_one(
+    reference: Reference, run: Run | None, job: Job | None, *, now: datetime
+) -> Finding:
+    return examine(reference, run, _with_epochs_off_by_one(job), now=now)
+
+
 @pytest.mark.parametrize(
     ("story", "protocol"),
     [
         pytest.param(
             EDIT, Protocol(rescheduled=_moves_the_pointer_only), id="an edit begins no epoch"
+        ),
+        pytest.param(
+            EDIT,
+            Protocol(decide=_decides_off_by_one, examine=_examines_off_by_one),
+            id="epochs are off by one",
         ),
         pytest.param(PAUSES, Protocol(resumed=_keeps_the_pointer), id="resume keeps the pointer"),
         pytest.param(

@@ -301,13 +301,19 @@ class Checker:
         if before is None or before["revision"] != after["revision"]:
             self._changed_at[address[0]] = self.loop.now
             invocation = self.writer.invocation
+            wish = self._serves.get(invocation)
+            if (wish is None or wish.body is None) and (
+                before is None or before["incarnation"] != after["incarnation"]
+            ):
+                self.fail("I11", f"{address[0]} began another life, which nobody asked for")
+                return
             self.ledger.job_written(
                 address[0],
                 before,
                 after,
                 now=self.loop.now,
                 invocation=invocation,
-                wish=self._serves.get(invocation),
+                wish=wish,
             )
         if before is None or before["incarnation"] != after["incarnation"]:
             return

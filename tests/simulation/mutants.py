@@ -649,11 +649,6 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "epoch-off-by-one",
-        "the slot at which an epoch begins belongs to the new schedule",
-        _in("core.jobs", ("or slot > epoch.since:", "or slot >= epoch.since:")),
-    ),
-    Mutant(
         "edit-from-nine",
         "an epoch begins when it was asked for, though the job was paused before",
         _in(

@@ -380,7 +380,7 @@ def _late_edits(dice: Dice) -> Weather:
 
 
 def _edits_written_late(dice: Dice) -> Weather:
-    """Let edits be decided before a slot, and written when its run was called."""
+    """Let edits be decided before a slot, or a delete, and written when its run was called."""
     rates, manners = _strewn(dice), _manners(dice)
     rates[Mishap.MESSAGE_DOUBLED] = 0.8
     manners[Manner.SLOW] = 0.5
@@ -389,8 +389,10 @@ def _edits_written_late(dice: Dice) -> Weather:
         Focus(site="api job.put", fault=Fault.LATE, rate=1.0),
         Focus(site="fast run.settle", fault=Fault.FROZEN, rate=0.9),
     )
-    leanings = frozenset({Leaning.EDITS, Leaning.CANCELS})
-    return _weather(dice, rates, manners, focuses=focuses, leanings=leanings)
+    leanings = {Leaning.EDITS, Leaning.CANCELS}
+    if dice.chance(0.4, "made anew"):
+        leanings.add(Leaning.RECREATION)
+    return _weather(dice, rates, manners, focuses=focuses, leanings=frozenset(leanings))
 
 
 def _edits_on_slots(dice: Dice) -> Weather:
@@ -420,7 +422,7 @@ def _late_claims(dice: Dice) -> Weather:
         Focus(site="api watch.add", fault=Fault.KILLED_BEFORE, rate=1.0),
     )
     leanings = {Leaning.EDITS}
-    if dice.chance(0.5, "made anew"):
+    if dice.chance(0.3, "made anew"):
         leanings.add(Leaning.RECREATION)
     return _weather(dice, rates, manners, focuses=focuses, leanings=frozenset(leanings))
 
@@ -444,7 +446,7 @@ _THEMES: tuple[tuple[float, _Theme], ...] = (
     (0.55, _zombies),
     (0.63, _doubles),
     (0.68, _late_cancels),
-    (0.74, _late_edits),
+    (0.72, _late_edits),
     (0.77, _edits_written_late),
     (0.80, _edits_on_slots),
     (0.84, _left_out_late),
