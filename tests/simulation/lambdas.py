@@ -125,7 +125,8 @@ class Environment:
         """The process stands still until then, whatever the service believes."""
         self.was_frozen = False
         self.invocation: Invocation | None = None
-        self._clock = clock
+        self.clock = clock
+        """What it shows at an instant of virtual time."""
         self._loop = loop
         self._dice = dice
         self._network = network
@@ -153,7 +154,7 @@ class Environment:
     @property
     def now(self) -> int:
         """What the clock shows, in milliseconds since 1970."""
-        return self._clock(self._loop.now)
+        return self.clock(self._loop.now)
 
     def sleep(self, milliseconds: int) -> None:
         """See `Host.sleep`."""

@@ -249,8 +249,8 @@ MUTANTS = (
                 ),
             ),
             (
-                "            jobs = self._jobs.read(list(dict.fromkeys(a.run.key.job for a in attempts)))\n            for attempt",
-                "            jobs = self._seen_before\n            for attempt",
+                "        jobs = self._jobs.read(list(dict.fromkeys(a.run.key.job for a in attempts)))\n",
+                "        jobs = self._seen_before\n",
             ),
         ),
     ),
@@ -573,17 +573,6 @@ MUTANTS = (
         _in("core.dispatch", ("count=len(slots),", "count=len(slots) + 1,")),
     ),
     # The second look
-    Mutant(
-        "missing-is-nothing",
-        "the watch drops what has no row, though it is owed: a VOID clears the watch",
-        _in(
-            "core.watching",
-            (
-                "    if run is None:\n        slot",
-                "    if run is None:\n        return Finding(verb=Verb.DROP)\n        slot",
-            ),
-        ),
-    ),
     Mutant(
         "looked-at-once",
         "the watch sends a run again and looks no more",

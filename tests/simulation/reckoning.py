@@ -19,6 +19,9 @@ Json = dict[str, Any]
 Finding = tuple[str, str]
 """An invariant that is broken, and the story."""
 
+AT_ONCE = 60 * SECOND
+"""What a pause withheld is due all at once when it ends, and executors may be few."""
+
 LATENESS_MAX = SECOND
 """P7: the 99th percentile, and here the most, of how late a run starts without a fault."""
 
@@ -311,13 +314,15 @@ class Reckoning:
             for called in self.calls:
                 if called.attempt > 1 or not called.run.startswith(prefix) or called.slot < since:
                     continue
-                withheld_until = _withheld_until(life, called.slot)
-                by = called.at - max(called.slot, withheld_until)
-                if not withheld_until:
-                    late.append(by)
-                if by > LATENESS_MAX:
-                    after = "the pause was over" if withheld_until else "its slot"
-                    yield "I12", f"{called.run} started {by} ms after {after}"
+                if life.pauses:
+                    resumed_at = _withheld_until(life, called.slot)
+                    if resumed_at and called.at > resumed_at + AT_ONCE:
+                        by = called.at - resumed_at
+                        yield "I12", f"{called.run} started {by} ms after the pause was over"
+                    continue
+                late.append(called.at - called.slot)
+                if late[-1] > LATENESS_MAX:
+                    yield "I12", f"{called.run} started {late[-1]} ms late"
         late.sort()
         if len(late) >= ENOUGH and late[len(late) // 2] > LATENESS_MEDIAN_MAX:
             yield "I12", f"half of the runs started more than {late[len(late) // 2]} ms late"

@@ -325,7 +325,7 @@ def test_a_call_before_its_slot_is_found(program: Program) -> None:
     left = world.checker.call_launched
 
     def leaves(owner: Any, call: Any) -> None:
-        owner.skew = -SECOND
+        owner.clock = lambda now: now - SECOND
         left(owner, call)
 
     world.checker.call_launched = leaves  # type: ignore[method-assign]

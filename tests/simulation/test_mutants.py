@@ -17,7 +17,7 @@ QUICK = {
     "forgotten-at-start": "I9",
     "no-watch": "I9",
     "one-key-for-the-job": "I4",
-    "takeover-of-the-living": "I2",
+    "give-up-the-living": "I2",
 }
 """What each of them breaks in whatever world it comes to."""
 

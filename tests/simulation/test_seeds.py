@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +13,15 @@ import pytest
 from tests.simulation import __main__ as command
 from tests.simulation import batch
 from tests.simulation.checker import Violation
+from tests.simulation.coverage import Lack
 from tests.simulation.expressions import Unsupported
+from tests.simulation.faults import Fault
 from tests.simulation.program import Edit, Program
 from tests.simulation.runner import Batch, run_seed, run_seeds, shrink
+from tests.simulation.scenario import make_scenario
 from tests.simulation.table import SimulatedTable
 from tests.simulation.versions import NEIGHBOUR
+from tests.simulation.weather import seeds_at
 from tests.simulation.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -156,7 +160,10 @@ def test_a_batch_tells_each_seed_that_broke_a_promise_and_how_to_replay_it() -> 
     assert said[2] == "calls of AWS: 500, 250 a seed, 1000 a core-second"
 
 
-def test_a_batch_that_must_see_everything_tells_what_it_has_not_seen() -> None:
+def test_a_batch_that_must_see_everything_tells_what_it_has_not_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch, "AIMED_ROUNDS", 0)
     said: list[str] = []
     task = batch.Task(seeds=[7], processes=1, covers=True)
 
@@ -166,6 +173,29 @@ def test_a_batch_that_must_see_everything_tells_what_it_has_not_seen() -> None:
     assert "✗ not seen in any seed: lost at fast run.start" in said
     assert "✗ not seen in any seed: START of queued" in said
     assert "✗ not seen in any seed: FINISH, refused by what is terminal" in said
+
+
+def test_what_was_not_seen_is_searched_for_until_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One seed for each at first, then some more; nothing more once all was seen."""
+    place = ("fast run.start", Fault.LOST)
+    unseen = [Lack("lost at fast run.start", seeds_at(*place))]
+    rounds: list[Sequence[int]] = []
+
+    def run_parts(seeds: Sequence[int], *, processes: int) -> Iterable[Batch]:
+        rounds.append(seeds)
+        if len(rounds) == 3:
+            unseen.clear()
+        yield Batch(seeds=len(seeds))
+
+    monkeypatch.setattr(batch, "lacking", lambda *_: list(unseen))
+    monkeypatch.setattr(batch, "run_parts", run_parts)
+    task = batch.Task(seeds=[7], processes=1, covers=True)
+
+    assert batch.tell([Batch(seeds=1)], task, say=lambda _: None)
+    assert [len(seeds) for seeds in rounds] == [1, batch.AIMED_AT_ONCE, batch.AIMED_AT_ONCE]
+    for seed in {seed for seeds in rounds for seed in seeds}:
+        (focus, *_) = make_scenario(seed).profile.focuses
+        assert (focus.site, focus.fault) == place
 
 
 def test_what_cannot_be_simulated_is_told_and_ends_no_batch(

@@ -364,9 +364,7 @@ class Execute:
     def _decide(self, attempts: Sequence[_Attempt], done: Handled) -> list[tuple[Call, _Attempt]]:
         """Read the jobs, now that the runs are held, and make the calls of those that go on."""
         try:
-            jobs = self._jobs.read(list(dict.fromkeys(a.run.key.job for a in attempts)))
-            for attempt in attempts:
-                attempt.job = jobs.get(attempt.run.key.job)
+            self._read_jobs(attempts)
             contents = self._read_contents(
                 [(a.job.key, _content_of(a.run, a.job)) for a in attempts if a.job is not None]
             )
@@ -404,6 +402,12 @@ class Execute:
         if settlements:
             self._unwritten += self._settle(settlements, done)
         return calls
+
+    def _read_jobs(self, attempts: Sequence[_Attempt]) -> None:
+        """Read what attempts are to know of their jobs, now that they hold their runs."""
+        jobs = self._jobs.read(list(dict.fromkeys(a.run.key.job for a in attempts)))
+        for attempt in attempts:
+            attempt.job = jobs.get(attempt.run.key.job)
 
     def _admit(
         self, attempts: Sequence[_Attempt]
@@ -555,8 +559,8 @@ class Execute:
                 else:
                     again = run.retry_at or run.lease_until or now
                     hidden.append((attempt.message, min(again, now + HIDE_MAX)))
-        anew = self._hand_over_anew(taken_back, now=now)
-        hidden += [(a.message, anew[a.run.key]) for a in taken_back if a.run.key in anew]
+        anew = self._hand_over_anew(taken_back)
+        hidden += [(a.message, now) for a in taken_back if a.run.key in anew]
         over += [a.message for a in taken_back if a.run.key not in anew]
         if over:
             self._queue.acknowledge(over)
@@ -567,36 +571,27 @@ class Execute:
             pause_gone(job, run, jobs=self._jobs, clock=self._clock)
         return unwritten
 
-    def _hand_over_anew(
-        self, attempts: Sequence[_Attempt], *, now: datetime
-    ) -> Mapping[RunKey, datetime]:
+    def _hand_over_anew(self, attempts: Sequence[_Attempt]) -> set[RunKey]:
         """Insert what is owed for the slots of runs that were taken back, as the watch would later.
 
         Returns:
-            By run, when its message is to come again.
+            The runs that there are again; their messages are to come again, too.
         """
         if not attempts:
-            return {}
+            return set()
         try:
-            jobs = self._jobs.read(list(dict.fromkeys(a.run.key.job for a in attempts)))
-            for attempt in attempts:
-                attempt.job = jobs.get(attempt.run.key.job)
+            self._read_jobs(attempts)
             left_out = self._read_stretches(attempts)
         except StoreUnavailable:
-            return {}
-        owed: list[tuple[_Attempt, Run]] = []
+            return set()
+        owed: list[Run] = []
         for attempt in attempts:
             life = (attempt.run.key.job, attempt.run.key.incarnation)
             row = handed_over_anew(attempt.run, attempt.job, left_out=left_out.get(life, ()))
             if row is not None:
-                owed.append((attempt, row))
-        there = self._runs.insert([row for _, row in owed]) if owed else []
-        return {
-            # Where the lane is another, the message that the edit sent to it goes first.
-            row.key: now if row.lane is attempt.run.lane else now + STEP
-            for (attempt, row), is_there in zip(owed, there, strict=True)
-            if is_there
-        }
+                owed.append(row)
+        there = self._runs.insert(owed) if owed else []
+        return {row.key for row, is_there in zip(owed, there, strict=True) if is_there}
 
     def _leave(
         self,
