@@ -97,7 +97,6 @@ def test_a_message_says_what_its_row_was_handed_over_with(
         "Id": "0",
         "MessageBody": run_body(run.key, run),
         "DelaySeconds": 0,
-        "MessageGroupId": ANY,
     }
     add_send(stubber, URLS[Lane.FAST], [entry], {"Successful": successful(0)})
 
