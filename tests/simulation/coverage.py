@@ -21,7 +21,14 @@ Json = dict[str, Any]
 ASKED_FOR = (*SITES, *RULED_SITES, *REPORTING_SITES)
 """Call sites at which every fault must strike."""
 
-SELDOM = tuple(f"{function} stretch.withdraw" for function in ("api", "fast", "slow"))
+SELDOM = (
+    "api stretch.withdraw",
+    *(
+        f"{lane} {purpose}"
+        for lane in ("fast", "slow")
+        for purpose in ("stretch.withdraw", "run.insert", "run.revise")
+    ),
+)
 """Call sites that are come to once in thousands of worlds: more than a name is not asked for."""
 
 RUN_TRANSITIONS = frozenset(
