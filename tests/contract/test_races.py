@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime, timedelta
 from threading import Barrier
 from typing import TypeVar
 
@@ -255,6 +256,19 @@ def test_a_job_is_created_once_over_nothing_and_over_a_tombstone(engine: Engine)
     assert again.count(None) == 1
 
 
+def a_hold(run: Run, writer: int, *, since: datetime, heartbeat: timedelta) -> Hold:
+    """Return what a writer asks for: each a longer lease, and every other one a first hold."""
+    return Hold(
+        key=run.key,
+        owner="holder",
+        attempt=1,
+        started_at=NINE,
+        lease_until=since + writer * MINUTE,
+        heartbeat=heartbeat,
+        is_first=writer % 2 == 0,
+    )
+
+
 def test_heartbeats_do_not_bring_back_what_was_lost(engine: Engine, runs: list[Run]) -> None:
     """A heartbeat that arrives after the takeover moves nobody's lease."""
     engine.runs.move([start(run, "holder") for run in runs])
@@ -265,18 +279,7 @@ def test_heartbeats_do_not_bring_back_what_was_lost(engine: Engine, runs: list[R
 
     won = winners(
         engine,
-        lambda writer: [
-            Hold(
-                key=run.key,
-                owner="holder",
-                attempt=1,
-                started_at=NINE,
-                lease_until=NINE + writer * MINUTE,
-                heartbeat=MINUTE,
-                is_first=writer % 2 == 0,
-            )
-            for run in runs
-        ],
+        lambda writer: [a_hold(run, writer, since=NINE, heartbeat=MINUTE) for run in runs],
     )
 
     assert won == [[]] * ROWS
@@ -290,18 +293,7 @@ def test_of_holds_that_meet_the_longest_stands(engine: Engine, runs: list[Run]) 
 
     won = winners(
         engine,
-        lambda writer: [
-            Hold(
-                key=run.key,
-                owner="holder",
-                attempt=1,
-                started_at=NINE,
-                lease_until=NINE + HOUR + writer * MINUTE,
-                heartbeat=HOUR,
-                is_first=writer % 2 == 0,
-            )
-            for run in runs
-        ],
+        lambda writer: [a_hold(run, writer, since=NINE + HOUR, heartbeat=HOUR) for run in runs],
     )
 
     assert won == [list(range(WRITERS))] * ROWS

@@ -400,8 +400,10 @@ def _edits_on_slots(dice: Dice) -> Weather:
     rates, manners = _strewn(dice), _manners(dice)
     rates[Mishap.CLOCKS_APART] = 1.0
     rates.pop(Mishap.CLOCKS_FAR_APART, None)
-    leanings = frozenset({Leaning.EDITS, *((Leaning.CATCH_UP,) if dice.chance(0.3, "too") else ())})
-    weather = _weather(dice, rates, manners, leanings=leanings)
+    leanings = {Leaning.EDITS}
+    if dice.chance(0.3, "too"):
+        leanings.add(Leaning.CATCH_UP)
+    weather = _weather(dice, rates, manners, leanings=frozenset(leanings))
     return replace(weather, clock_sticks=True)
 
 
