@@ -328,6 +328,12 @@ class Sink:
         with self._changed:
             return list(self._requests)
 
+    @property
+    def connections_closed(self) -> int:
+        """How many connections ended so far."""
+        with self._changed:
+            return self._closed
+
     def wait_for(self, requests: int, *, within: float = 10) -> list[Request]:
         """Return what came so far, once it is so many; fail where it is not within the seconds."""
         with self._changed:
