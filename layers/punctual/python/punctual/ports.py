@@ -333,8 +333,8 @@ class Outgoing:
     key: RunKey
     lane: Lane
     at: datetime
-    """Delivered at this instant; on a queue that counts whole seconds up to one earlier, so the
-    executor waits out the rest. Never more than 900 s ahead."""
+    """Delivered at this instant. A queue that counts whole seconds delivers a slot up to one early,
+    and the executor waits out the rest; all else up to one late. Never more than 900 s ahead."""
     handed_over: Run | None = None
     """The row of a slot as it was just handed over, for the message to say; else None."""
 

@@ -76,17 +76,43 @@ def add_send(stubber: Stubber, url: str, entries: Any, response: dict[str, Any])
         (timedelta(seconds=-5), 0),
     ],
 )
-def test_a_message_is_delayed_by_whole_seconds_and_never_late(
+def test_the_message_of_a_slot_is_delayed_by_whole_seconds_and_never_late(
     queue: SqsRunQueue, stubber: Stubber, ahead: timedelta, delay_seconds: int
 ) -> None:
+    run = a_run(NINE + ahead)
     entry = {
         "Id": "0",
-        "MessageBody": run_body(key(0)),
+        "MessageBody": run_body(run.key),
         "DelaySeconds": delay_seconds,
     }
     add_send(stubber, URLS[Lane.FAST], [entry], {"Successful": successful(0)})
 
-    assert queue.send([outgoing(0, after=ahead)]) == [True]
+    assert queue.send([Outgoing(key=run.key, lane=run.lane, at=run.scheduled_at)]) == [True]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "delay_seconds"),
+    [
+        (timedelta(milliseconds=1), 1),
+        (timedelta(milliseconds=89_999), 90),
+        (timedelta(seconds=90), 90),
+        (timedelta(milliseconds=900_500), 900),
+        (timedelta(seconds=-5), 0),
+    ],
+)
+def test_the_message_of_a_retry_comes_when_it_may_start_and_not_a_moment_before(
+    queue: SqsRunQueue, stubber: Stubber, ahead: timedelta, delay_seconds: int
+) -> None:
+    """A start that comes too early is refused, paid for, and made again two seconds later."""
+    run = a_run(NINE - timedelta(minutes=1), state="retrying")
+    entry = {
+        "Id": "0",
+        "MessageBody": run_body(run.key),
+        "DelaySeconds": delay_seconds,
+    }
+    add_send(stubber, URLS[Lane.FAST], [entry], {"Successful": successful(0)})
+
+    assert queue.send([Outgoing(key=run.key, lane=run.lane, at=NINE + ahead)]) == [True]
 
 
 def test_a_message_says_what_its_row_was_handed_over_with(

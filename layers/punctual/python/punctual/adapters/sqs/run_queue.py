@@ -94,7 +94,7 @@ class SqsRunQueue:
         entry: SendMessageBatchRequestEntryTypeDef = {
             "Id": number,
             "MessageBody": run_body(message.key, message.handed_over),
-            "DelaySeconds": _delay_seconds(message.at, now=now),
+            "DelaySeconds": _delay_seconds(message, now=now),
         }
         if self._fair:
             entry["MessageGroupId"] = _fair_group(message.key.job.tenant)
@@ -136,9 +136,14 @@ def _fair_group(tenant: str) -> str:
     return hashlib.sha256(tenant.encode()).hexdigest()[:16]
 
 
-def _delay_seconds(at: datetime, *, now: datetime) -> int:
-    """Return whole seconds, rounded down, so that no message is late; the executor waits."""
-    return max(0, min(at - now, DELAY_MAX) // SECOND)
+def _delay_seconds(message: Outgoing, *, now: datetime) -> int:
+    """Return whole seconds: rounded down for a slot, which the executor reads from the key.
+
+    It waits for the rest. Of a retry it knows the instant only once a start was refused, so those
+    seconds are rounded up.
+    """
+    delay = min(message.at - now, DELAY_MAX)
+    return max(0, delay // SECOND if message.at == message.key.slot else -(-delay // SECOND))
 
 
 def _hidden_seconds(until: datetime, *, now: datetime) -> int:
