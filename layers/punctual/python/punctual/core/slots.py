@@ -202,7 +202,7 @@ def _check_that_it_fires(schedule: Schedule) -> None:
     since = rule.at if isinstance(rule, At) else schedule.start_at
     if since is None:
         return  # whether a slot is left before `end_at` depends on when the job is created
-    bare = replace(schedule, exclude=(), offset=timedelta(0))
+    bare = _bare(schedule)
     if next_slot(bare, after=since - JUST_BEFORE) is None:
         field = "at" if isinstance(rule, At) else "end_at"
         raise InvalidSchedule("no slot lies between start_at and end_at", field=field)
@@ -212,6 +212,13 @@ def _check_that_it_fires(schedule: Schedule) -> None:
         raise InvalidSchedule("leaves no slot", field="exclude")
 
 
+def _bare(schedule: Schedule) -> Schedule:
+    """Return a schedule without its exclusions and its shift."""
+    if not schedule.exclude and not schedule.offset:
+        return schedule
+    return replace(schedule, exclude=(), offset=timedelta(0))
+
+
 def _normal_form(schedule: Schedule) -> tuple[object, ...]:
     """Return what decides the slots: schedules with equal ones have the same."""
     exclude = frozenset(schedule.exclude)
@@ -219,7 +226,7 @@ def _normal_form(schedule: Schedule) -> tuple[object, ...]:
         case At(at=at):
             return (next_slot(schedule, after=at + schedule.offset - JUST_BEFORE),)
         case Every(every=every, anchor=anchor):
-            bare = replace(schedule, exclude=(), offset=timedelta(0))
+            bare = _bare(schedule)
             first = next_slot(bare, after=anchor - JUST_BEFORE)
             last = None
             if first is not None and schedule.end_at is not None:
