@@ -780,8 +780,8 @@ MUTANTS = (
         _in(
             RUN_QUEUE,
             (
-                "    return max(0, min(at - now, DELAY_MAX) // SECOND)",
-                "    return max(0, min(at - now, DELAY_MAX) // SECOND + 2)",
+                "    return max(0, delay // SECOND if message.at == message.key.slot",
+                "    return max(0, delay // SECOND + 2 if message.at == message.key.slot",
             ),
         ),
     ),
