@@ -23,7 +23,7 @@ from punctual.core.changes import (
 )
 from punctual.core.dispatch import Visit as Plan
 from punctual.core.dispatch import plan_visit, queued_run
-from punctual.core.execution import Go, decide, is_gone
+from punctual.core.execution import Go, decide, handed_over_anew, is_gone
 from punctual.core.identity import RunKey
 from punctual.core.jobs import Job, JobState, Policy
 from punctual.core.runs import Ending, Finish, Run, RunState, Start, Void, VoidQueued
@@ -84,6 +84,7 @@ class Protocol:
     rescheduled: Callable[..., Job] = rescheduled
     resumed: Callable[..., Job] = resumed
     created: Callable[..., Job] = created
+    handed_over_anew: Callable[..., Run | None] = handed_over_anew
     void_clears_watch: bool = False
 
 
@@ -110,6 +111,8 @@ class Executor(NamedTuple):
     next: str
     told: bool = False
     """Whether the run's life of the job was over, and known to be, when its attempt started."""
+    row: int = NO_ROW
+    """Of a run that was taken back: its row as it was held, and then the one that is owed."""
 
 
 class Edit(NamedTuple):
@@ -392,18 +395,36 @@ class ManySlots:
             return f"the job is read for {name}: {way}", following
         if executor.next == "void":
             left = self._rows.moved(row, Void(key=key, owner=owner))
-            if left is not None and self.protocol.void_clears_watch:
+            assert left is not None, "nobody takes over from an executor that lives"
+            if self.protocol.void_clears_watch:
                 watched = tuple(noted for noted in state.watched if noted[0] != number)
                 state = state._replace(watched=watched)
-        else:
-            ends_as = RunState.SUCCEEDED if executor.next == "call" else RunState(executor.next)
-            ending = Ending(state=ends_as, at=slot)
-            finish = Finish(key=key, owner=owner, ending=ending, scheduled_at=slot)
-            left = self._rows.moved(row, finish)
+            following = _swap(state, executor, executor._replace(next="anew", row=row))
+            return f"void of {name} is written", self._put(following, number, left)
+        if executor.next == "anew":
+            return self._look_once_more(state, executor)
+        if executor.next == "insert":
+            owed = self._rows[executor.row]
+            assert owed is not None, "a row is owed"
+            done = self._insert(state, [(number, owed)])
+            return f"{name} is handed over anew", self._back(done, executor)
+        ends_as = RunState.SUCCEEDED if executor.next == "call" else RunState(executor.next)
+        ending = Ending(state=ends_as, at=slot)
+        finish = Finish(key=key, owner=owner, ending=ending, scheduled_at=slot)
+        left = self._rows.moved(row, finish)
         assert left is not None, "nobody takes over from an executor that lives"
         return f"{executor.next} of {name} is written", self._put(
             _swap(state, executor), number, left
         )
+
+    def _look_once_more(self, state: State, executor: Executor) -> tuple[str, State]:
+        """Read the job after a VOID: the slot may be owed by now, and nobody else on the way."""
+        name, taken_back = self._name(executor.run), self._rows[executor.row]
+        owed = self.protocol.handed_over_anew(taken_back, self._jobs[state.job])
+        if owed is None:
+            return f"nothing is owed for {name}", _swap(state, executor)
+        following = executor._replace(next="insert", row=self._rows.number(owed))
+        return f"a run is owed for {name}", _swap(state, executor, following)
 
     def _owner(self, state: State) -> int:
         used = {p.owner for p in state.processes if isinstance(p, Executor)}

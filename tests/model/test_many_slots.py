@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from punctual.core.changes import created, rescheduled, resumed
-from punctual.core.dispatch import TICK
+from punctual.core.dispatch import TICK, queued_run
 from punctual.core.execution import Go, decide
 from punctual.core.jobs import Job, JobState
 from punctual.core.runs import Ending, Run
@@ -132,6 +132,10 @@ def _examines_off_by_one(
     return examine(reference, run, _with_epochs_off_by_one(job), now=now)
 
 
+def _hands_over_whatever_was_taken_back(run: Run, job: Job) -> Run:
+    return queued_run(job, run.scheduled_at, schedule_revision=job.schedule_revision)
+
+
 @pytest.mark.parametrize(
     ("story", "protocol"),
     [
@@ -148,6 +152,11 @@ def _examines_off_by_one(
             LIVES, Protocol(created=_counts_from_one_again), id="a new life counts from one again"
         ),
         pytest.param(LIVES, Protocol(decide=_knows_no_lives), id="executors know no lives"),
+        pytest.param(
+            EDIT,
+            Protocol(handed_over_anew=_hands_over_whatever_was_taken_back),
+            id="what was taken back is handed over anew, owed or not",
+        ),
         pytest.param(PAUSES, Protocol(void_clears_watch=True), id="a void clears the watch"),
         pytest.param(
             Story(pauses=2, stale_visits=False),
