@@ -48,7 +48,10 @@ FULL_JOB = a_job(
     ),
     next_slot=NINE + timedelta(milliseconds=12_345),
     ordinal=41,
-    epochs=(Epoch(schedule_revision=3), Epoch(schedule_revision=4, since=NINE - TICK)),
+    epochs=(
+        Epoch(schedule_revision=3),
+        Epoch(schedule_revision=4, since=NINE - 2 * TICK, begins=NINE - TICK),
+    ),
     last_slot=NINE - HOUR,
     paused_at=NINE - MINUTE,
     pause_note='on "holiday", says O\'Hara;\n--',

@@ -298,11 +298,7 @@ class ManySlots:
 
     def _claim(self, state: State, plan: Plan) -> tuple[str, State]:
         job, claim = self._jobs[state.job], plan.claim
-        if (job.next_slot, job.revision, job.state) != (
-            claim.expected_slot,
-            claim.expected_revision,
-            claim.expected_state,
-        ):
+        if not claim.holds_for(job):
             return "CLAIM is refused", state
         moved = replace(
             job,

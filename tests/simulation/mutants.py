@@ -671,7 +671,10 @@ MUTANTS = (
         "an edit that replaces one without slots gives back what that one took away",
         _in(
             "core.changes",
-            ("            epochs.pop()\n            at = since\n", "            epochs.pop()\n"),
+            (
+                "            epochs.pop()\n            since = last.since\n",
+                "            epochs.pop()\n",
+            ),
         ),
     ),
     Mutant(

@@ -181,7 +181,7 @@ class TestReschedule:
 
         assert twice.epochs == (
             Epoch(schedule_revision=1),
-            Epoch(schedule_revision=3, since=NINE + SECOND),
+            Epoch(schedule_revision=3, since=NINE + SECOND, begins=NINE + 2 * SECOND),
         )
 
     def test_a_slot_that_a_change_took_away_does_not_come_back_with_the_next_change(self) -> None:
@@ -194,6 +194,22 @@ class TestReschedule:
         assert once.in_force(NINE + 2 * MINUTE) != 1
         assert twice.in_force(NINE + 2 * MINUTE) != 1
         assert twice.in_force(NINE + 30 * SECOND) == 1
+
+    def test_a_slot_that_a_change_took_away_is_not_the_next_change_s_either(self) -> None:
+        """Found by the simulation: an executor handed such a slot over, long after it was past."""
+        job = a_job(schedule=a_schedule(MINUTE), next_slot=NINE + 11 * MINUTE, ordinal=10)
+
+        once = reschedule(job, every(HOUR), now=NINE + 30 * SECOND)
+        twice = reschedule(once, a_schedule(MINUTE, max_runs=99), now=NINE + 5 * MINUTE)
+        thrice = reschedule(twice, every(HOUR), now=NINE + 5 * MINUTE + SECOND)
+
+        for after in (twice, thrice):
+            assert after.in_force(NINE + 30 * SECOND) == 1
+            assert after.in_force(NINE + 2 * MINUTE) is None
+            assert after.in_force(NINE + 5 * MINUTE) is None
+        assert twice.in_force(NINE + 6 * MINUTE) == 3
+        assert thrice.in_force(NINE + 6 * MINUTE) == 4
+        assert len(thrice.epochs) == 2
 
     def test_epochs_that_nothing_can_ask_for_are_forgotten(self) -> None:
         job = a_job(

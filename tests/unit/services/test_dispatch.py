@@ -507,6 +507,20 @@ class TestAnOutage:
 
         assert deployed.states().items() >= handed_over.items()
 
+    def test_a_visit_that_has_not_heard_of_an_edit_counts_none_of_the_old_slots(
+        self, deployed: Deployment
+    ) -> None:
+        """Found by the simulation: it told of fourteen slots left out where the edit left one."""
+        job = deployed.store(a_job(policy=Policy(catch_up=CatchUp.NONE)))
+        deployed.edit(a_schedule(90 * SECOND))
+        deployed.at(NINE + HOUR)
+
+        done = deployed.make_dispatch().visit(a_due_job(job))
+
+        stretches = deployed.engine.runs.stretches(JOB, incarnation=1)
+        assert [each for each in stretches if each.announced_by is None] == []
+        assert (done.failed, done.left_out) == (1, 0)
+
     def test_a_visit_that_stood_still_hands_nothing_over_beside_the_one_that_followed(
         self, deployed: Deployment
     ) -> None:

@@ -128,7 +128,8 @@ def parting(job: Job, *, now: datetime) -> datetime:
     the clocks of two hosts do not.
     """
     at = job.paused_at if job.state is JobState.PAUSED and job.paused_at is not None else now
-    since = job.epochs[-1].since
+    last = job.epochs[-1]
+    since = last.begins or last.since
     return at if since is None else max(at, since)
 
 
@@ -179,15 +180,17 @@ def rescheduled(job: Job, spec: JobSpec, *, content: str, at: datetime, now: dat
 def _with_epoch(job: Job, *, at: datetime, now: datetime) -> tuple[Epoch, ...]:
     """Return the job's epochs with one more, which begins at `at`."""
     epochs = list(job.epochs)
-    since = epochs[-1].since
-    if since is not None:
-        first = next_slot(job.schedule, after=since)
+    last = epochs[-1]
+    since = at
+    if last.since is not None:
+        first = next_slot(job.schedule, after=last.begins or last.since)
         if first is None or first > at:
-            # No slot was ever its, so the new one takes its place, from its beginning on: what
-            # it took away from the one before stays away.
+            # No slot was ever its, so the new one takes its place: what it took away from the one
+            # before stays away, and is none of the new one's either.
             epochs.pop()
-            at = since
-    epochs.append(Epoch(schedule_revision=job.schedule_revision + 1, since=at))
+            since = last.since
+    begins = at if at > since else None
+    epochs.append(Epoch(schedule_revision=job.schedule_revision + 1, since=since, begins=begins))
     while len(epochs) > 1 and (ended := epochs[1].since) and ended < now - EPOCH_KEPT:
         epochs.pop(0)
     if len(epochs) > EPOCHS_MAX:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from punctual.core.identity import JobKey, RunKey
-from punctual.core.jobs import CatchUp, DueJob, JobState
+from punctual.core.jobs import CatchUp, DueJob, Job, JobState
 from punctual.core.runs import Run, Stretch
 from punctual.core.slots import is_slot, next_slot
 
@@ -49,6 +49,14 @@ class Claim:
     """What the job is after it: `ended` when no slot follows."""
     last_slot: datetime | None
     """Set when no slot follows."""
+
+    def holds_for(self, job: Job | None) -> bool:
+        """Say whether the job stands as the claim expects it."""
+        return job is not None and (job.next_slot, job.revision, job.state) == (
+            self.expected_slot,
+            self.expected_revision,
+            self.expected_state,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,6 +130,9 @@ class Epoch:
     schedule_revision: int
     since: datetime | None = None
     """In force for slots strictly later than this; None: from the job's first slot on."""
+    begins: datetime | None = None
+    """Names slots strictly later than this only; None: all later than `since`. What lies between
+    the two is nobody's: a revision was in force there that named no slot."""
 
 
 TOMBSTONE_KEPT = timedelta(days=90)
@@ -194,10 +197,11 @@ class Job(DueJob):
         return self.next_slot if self.state is JobState.ACTIVE else None
 
     def in_force(self, slot: datetime) -> int | None:
-        """Return the schedule revision that names `slot`; None when its epoch is forgotten."""
+        """Return the schedule revision that may name `slot`; None for nobody's, or forgotten."""
         for epoch in reversed(self.epochs):
             if epoch.since is None or slot > epoch.since:
-                return epoch.schedule_revision
+                is_named = epoch.begins is None or slot > epoch.begins
+                return epoch.schedule_revision if is_named else None
         return None
 
     def state_at(self, now: datetime) -> JobState:

@@ -158,10 +158,11 @@ def content_from_text(text: str) -> Content:
 
 @lru_cache(maxsize=TEXTS_REMEMBERED)
 def epochs_to_text(epochs: tuple[Epoch, ...]) -> str:
-    """Write epochs: `[[1,null],[2,1764579600000]]`."""
+    """Write epochs: `[[1,null],[2,1764579600000],[4,1764579700000,1764579800000]]`."""
     return _text(
         [
             [epoch.schedule_revision, None if epoch.since is None else epoch_ms(epoch.since)]
+            + ([] if epoch.begins is None else [epoch_ms(epoch.begins)])
             for epoch in epochs
         ]
     )
@@ -179,8 +180,9 @@ def epochs_from_text(text: str) -> tuple[Epoch, ...]:
             Epoch(
                 schedule_revision=revision,
                 since=None if since is None else from_epoch_ms(since),
+                begins=from_epoch_ms(begins[0]) if begins else None,
             )
-            for revision, since in json.loads(text)
+            for revision, since, *begins in json.loads(text)
         )
     except (TypeError, ValueError) as error:
         raise UnreadableRecord(f"not epochs: {text[:200]!r}") from error

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from punctual.core.dispatch import LOOK_AHEAD, Accounted, Visit, plan_visit
+from punctual.core.dispatch import LOOK_AHEAD, Accounted, Claim, Visit, plan_visit
 from punctual.core.errors import StoreUnavailable
 from punctual.core.identity import JobKey, slot_name
 from punctual.core.jobs import DueJob
@@ -304,7 +304,17 @@ class Dispatch:
     def _is_clear(self, visit: Visit, *, announced_by: str) -> bool:
         """Say whether nothing came up, since it was planned, about what a visit leaves out."""
         accounted = self._account(visit, announced_by=announced_by)
-        return accounted is not None and visit.agrees_with(accounted)
+        return (
+            accounted is not None and visit.agrees_with(accounted) and self._would_hold(visit.claim)
+        )
+
+    def _would_hold(self, claim: Claim) -> bool:
+        """Say whether a claim would hold now: an edit may have taken such slots away meanwhile."""
+        try:
+            jobs = self._jobs.read([claim.key])
+        except StoreUnavailable:
+            return False
+        return claim.holds_for(jobs.get(claim.key))
 
 
 def _announced(visits: Sequence[Visit], *, by: str) -> list[tuple[JobKey, Stretch]]:
