@@ -46,8 +46,8 @@ def key(name: int) -> RunKey:
     return RunKey(JobKey("acme", "report"), 1, str(name))
 
 
-def outgoing(name: int, *, after: timedelta = timedelta(0), lane: Lane = Lane.FAST) -> Outgoing:
-    return Outgoing(key=key(name), lane=lane, at=NINE + after)
+def outgoing(name: int, *, lane: Lane = Lane.FAST) -> Outgoing:
+    return Outgoing(key=key(name), lane=lane, at=NINE)
 
 
 def successful(*names: int) -> list[dict[str, str]]:
@@ -67,52 +67,32 @@ def add_send(stubber: Stubber, url: str, entries: Any, response: dict[str, Any])
 
 
 @pytest.mark.parametrize(
-    ("ahead", "delay_seconds"),
+    ("ahead_ms", "slot_delay", "retry_delay"),
     [
-        (timedelta(milliseconds=89_999), 89),
-        (timedelta(seconds=90), 90),
-        (timedelta(seconds=900), 900),
-        (timedelta(milliseconds=900_500), 900),
-        (timedelta(seconds=-5), 0),
+        (-5_000, 0, 0),
+        (1, 0, 1),
+        (89_999, 89, 90),
+        (90_000, 90, 90),
+        (900_500, 900, 900),
     ],
 )
-def test_the_message_of_a_slot_is_delayed_by_whole_seconds_and_never_late(
-    queue: SqsRunQueue, stubber: Stubber, ahead: timedelta, delay_seconds: int
+def test_a_message_is_delayed_by_whole_seconds(
+    queue: SqsRunQueue, stubber: Stubber, ahead_ms: int, slot_delay: int, retry_delay: int
 ) -> None:
-    run = a_run(NINE + ahead)
-    entry = {
-        "Id": "0",
-        "MessageBody": run_body(run.key),
-        "DelaySeconds": delay_seconds,
-    }
-    add_send(stubber, URLS[Lane.FAST], [entry], {"Successful": successful(0)})
+    """That of a slot is never late, and its executor waits; that of a retry never comes too early.
 
-    assert queue.send([Outgoing(key=run.key, lane=run.lane, at=run.scheduled_at)]) == [True]
+    A start that does is refused, paid for, and made again two seconds later.
+    """
+    at = NINE + timedelta(milliseconds=ahead_ms)
+    first, retry = a_run(at), a_run(NINE - timedelta(minutes=1), state="retrying")
+    entries = [
+        {"Id": str(number), "MessageBody": run_body(run.key), "DelaySeconds": delay_seconds}
+        for number, (run, delay_seconds) in enumerate([(first, slot_delay), (retry, retry_delay)])
+    ]
+    add_send(stubber, URLS[Lane.FAST], entries, {"Successful": successful(0, 1)})
 
-
-@pytest.mark.parametrize(
-    ("ahead", "delay_seconds"),
-    [
-        (timedelta(milliseconds=1), 1),
-        (timedelta(milliseconds=89_999), 90),
-        (timedelta(seconds=90), 90),
-        (timedelta(milliseconds=900_500), 900),
-        (timedelta(seconds=-5), 0),
-    ],
-)
-def test_the_message_of_a_retry_comes_when_it_may_start_and_not_a_moment_before(
-    queue: SqsRunQueue, stubber: Stubber, ahead: timedelta, delay_seconds: int
-) -> None:
-    """A start that comes too early is refused, paid for, and made again two seconds later."""
-    run = a_run(NINE - timedelta(minutes=1), state="retrying")
-    entry = {
-        "Id": "0",
-        "MessageBody": run_body(run.key),
-        "DelaySeconds": delay_seconds,
-    }
-    add_send(stubber, URLS[Lane.FAST], [entry], {"Successful": successful(0)})
-
-    assert queue.send([Outgoing(key=run.key, lane=run.lane, at=NINE + ahead)]) == [True]
+    messages = [Outgoing(key=run.key, lane=run.lane, at=at) for run in (first, retry)]
+    assert queue.send(messages) == [True, True]
 
 
 def test_a_message_says_what_its_row_was_handed_over_with(
